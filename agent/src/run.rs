@@ -1,0 +1,332 @@
+//! The agent's life: what its commands do, and what its threads share.
+
+use std::io::Write;
+use std::sync::mpsc::{TryRecvError, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, bail};
+use wire::{Ack, Report};
+
+use crate::collect::disks::{DiskCollector, DiskThread};
+use crate::collect::{Collector, SETTLE};
+use crate::config::{Config, Destination};
+use crate::openclaw::{Latest, View, Watcher};
+use crate::queue::{QUEUE_BYTES_MAX, Queue, Waiting};
+use crate::report::{Pending, boot_id};
+use crate::uplink::http::Http;
+use crate::uplink::{Outcome, REQUEST_MAX};
+use crate::{log, openclaw, state_dir, uplink};
+
+/// How long the last reports may take after a stop was asked for.
+pub const CLOSE_MAX: Duration = Duration::from_secs(2);
+
+/// Samples and reports until a stop is asked for.
+pub fn run(config: Config) -> anyhow::Result<()> {
+    let destination = destination(&config)?;
+    let _held = state_dir::hold(&config.state_dir)?;
+    let shared = Arc::new(Shared::default());
+    let on_signal = shared.clone();
+    ctrlc::set_handler(move || on_signal.stop()).context("cannot listen for a stop signal")?;
+
+    let mut collector = Collector::new()?;
+    let mut disks = DiskThread::start().context("cannot start a thread")?;
+    let openclaw = Latest::default();
+    let (stop_openclaw, openclaw_stopped) = channel();
+    let (watcher, latest) = (Watcher::new(config.openclaw.clone())?, openclaw.clone());
+    spawn("openclaw", move || openclaw::watch(watcher, latest, &openclaw_stopped))?;
+    let (uplink_ends, uplink_ended) = channel::<()>();
+    let (to, boot_id) = (shared.clone(), boot_id()?);
+    let (http, server) = (Http::new(destination), destination.server.clone());
+    spawn("uplink", move || {
+        // Dropped when the thread ends in whatever way.
+        let _ends = uplink_ends;
+        uplink::send(&to, &http, &server, boot_id);
+    })?;
+    log::info(format_args!(
+        "openclaw-watch-agent {} reports to {} every {} s, samples every {} s",
+        env!("CARGO_PKG_VERSION"),
+        destination.server,
+        config.interval_s,
+        config.sample_interval_s,
+    ));
+
+    let facts = collector.facts();
+    let mut pending = Pending::default();
+    let mut samples = Schedule::new(Instant::now() + SETTLE, config.sample_interval());
+    let mut reports = Schedule::new(Instant::now() + SETTLE, config.interval());
+    while shared.wait_until(samples.next) {
+        if uplink_ended.try_recv() != Err(TryRecvError::Empty) {
+            bail!("the thread that sends reports ended");
+        }
+        let now = Instant::now();
+        samples.advance(now);
+        let view = openclaw.get();
+        let mut sample = collector.sample(now);
+        sample.extend(disks.sample(now));
+        sample.extend(view.sample());
+        pending.push(unix_ms(), &sample);
+        // A report that is due at the same moment as a sample holds that sample.
+        let due = now >= reports.next;
+        if due {
+            reports.advance(now);
+        }
+        if due || shared.is_live() || pending.is_full() {
+            enqueue(&shared, &pending.take(&facts, &view, config.interval_s));
+        }
+    }
+
+    log::info("stopping");
+    if !pending.is_empty() {
+        enqueue(&shared, &pending.take(&facts, &openclaw.get(), config.interval_s));
+    }
+    shared.close(Instant::now() + CLOSE_MAX);
+    // Threads that are still inside a request or a look end with the process.
+    drop(stop_openclaw);
+    // Nothing is ever sent: this waits for the thread's end.
+    let _ = uplink_ended.recv_timeout(CLOSE_MAX);
+    let left = shared.queued();
+    if left > 0 {
+        log::warn(format_args!("stopped; {left} reports were not sent"));
+    }
+    Ok(())
+}
+
+/// Writes one report as JSON to standard output and sends nothing.
+pub fn print(config: &Config) -> anyhow::Result<()> {
+    let report = one_report(config)?;
+    let mut output = std::io::stdout().lock();
+    writeln!(output, "{}", wire::json::to_json_pretty(&report)).context("cannot write to standard output")
+}
+
+/// Makes one report and sends it.
+pub fn send_once(config: &Config) -> anyhow::Result<()> {
+    let destination = destination(config)?;
+    let frame = wire::frame::encode(&one_report(config)?)?;
+    match Http::new(destination).post(&frame, REQUEST_MAX) {
+        Outcome::Failed(error) => bail!("{} cannot be reached: {error}", destination.server),
+        Outcome::Answered { status: 200, body, .. } => {
+            let ack: Ack = serde_json::from_slice(&body)
+                .with_context(|| format!("{} is not an OpenClaw Watch server", destination.server))?;
+            for fault in &ack.faults {
+                log::warn(&fault.message);
+            }
+            log::info(format_args!("sent: {} rows stored, {} refused", ack.accepted, ack.rejected));
+            Ok(())
+        }
+        Outcome::Answered { status, body, .. } => {
+            let body: Option<wire::ErrorBody> = serde_json::from_slice(&body).ok();
+            let message = body.map_or(String::new(), |body| format!(": {}", body.error.message));
+            bail!("{} answers {status}{message}", destination.server)
+        }
+    }
+}
+
+fn one_report(config: &Config) -> anyhow::Result<Report> {
+    let mut collector = Collector::new()?;
+    let mut disks = DiskCollector::new()?;
+    let mut watcher = Watcher::new(config.openclaw.clone())?;
+    // Rates and processor shares need two readings with time between them.
+    watcher.look(Instant::now());
+    std::thread::sleep(SETTLE);
+    let (now, view): (_, View) = (Instant::now(), watcher.look(Instant::now()));
+    let mut sample = collector.sample(now);
+    sample.extend(disks.sample(now));
+    sample.extend(view.sample());
+    let mut pending = Pending::default();
+    pending.push(unix_ms(), &sample);
+    let mut report = pending.take(&collector.facts(), &view, config.interval_s);
+    report.agent.boot = Some((boot_id()?, 0));
+    Ok(report)
+}
+
+fn destination(config: &Config) -> anyhow::Result<&Destination> {
+    config.destination.as_ref().context("no server to report to")
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {
+    std::thread::Builder::new().name(name.into()).spawn(body).context("cannot start a thread")?;
+    Ok(())
+}
+
+fn enqueue(shared: &Shared, report: &Report) {
+    match wire::frame::encode(report) {
+        Ok(frame) => shared.push(frame),
+        Err(error) => log::warn(format_args!("a report is dropped: {error}")),
+    }
+}
+
+fn unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Moments at a fixed distance, none of them moved by how long anything takes.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    /// The next moment.
+    pub next: Instant,
+    every: Duration,
+}
+
+impl Schedule {
+    /// From `first` on.
+    pub fn new(first: Instant, every: Duration) -> Schedule {
+        Schedule { next: first, every }
+    }
+
+    /// To the first moment after `now`. Those that were missed, while the device slept for instance,
+    /// are not made up for.
+    pub fn advance(&mut self, now: Instant) {
+        let late = now.saturating_duration_since(self.next);
+        let missed = late.as_nanos() / self.every.as_nanos().max(1);
+        let steps = u32::try_from(missed + 1).unwrap_or(u32::MAX);
+        self.next += self.every.saturating_mul(steps);
+    }
+}
+
+/// What the threads share: the queue, and who waits for what.
+#[derive(Debug)]
+pub struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    queue: Queue,
+    live: bool,
+    /// A stop was asked for: no more samples.
+    stop: bool,
+    /// The last report is in the queue, and until when it may be sent.
+    closing: Option<Instant>,
+}
+
+impl Default for Shared {
+    fn default() -> Shared {
+        let state = State { queue: Queue::new(QUEUE_BYTES_MAX), live: false, stop: false, closing: None };
+        Shared { state: Mutex::new(state), changed: Condvar::new() }
+    }
+}
+
+impl Shared {
+    /// Asks for a stop.
+    pub fn stop(&self) {
+        self.lock().stop = true;
+        self.changed.notify_all();
+    }
+
+    /// No more reports come; those that are there may be sent until `deadline`.
+    fn close(&self, deadline: Instant) {
+        self.lock().closing = Some(deadline);
+        self.changed.notify_all();
+    }
+
+    /// Waits for a moment. False as soon as a stop is asked for.
+    fn wait_until(&self, moment: Instant) -> bool {
+        self.wait(moment.saturating_duration_since(Instant::now()), |state| state.stop);
+        !self.lock().stop
+    }
+
+    /// Waits before the next try; not longer than until closing.
+    pub(crate) fn pause(&self, wait: Duration) {
+        self.wait(wait, |state| state.closing.is_some());
+    }
+
+    fn wait(&self, wait: Duration, until: impl Fn(&State) -> bool) {
+        if !wait.is_zero() {
+            let waited = self.changed.wait_timeout_while(self.lock(), wait, |state| !until(state));
+            drop(waited.unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
+    /// The oldest report and, when closing, until when it may be sent. Waits for one; nothing when
+    /// closing and there is none left.
+    pub(crate) fn next(&self) -> Option<(Waiting, Option<Instant>)> {
+        let mut state = self.lock();
+        loop {
+            match (state.queue.front(), state.closing) {
+                (Some(waiting), closing) => return Some((waiting, closing)),
+                (None, Some(_)) => return None,
+                (None, None) => {
+                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+
+    fn push(&self, frame: Vec<u8>) {
+        let mut state = self.lock();
+        state.queue.push(frame);
+        let dropped = state.queue.take_dropped();
+        drop(state);
+        if dropped > 0 {
+            log::warn(format_args!(
+                "{dropped} of the oldest reports are dropped: more than {} MiB wait for the server",
+                QUEUE_BYTES_MAX >> 20
+            ));
+        }
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn with_queue(&self, change: impl FnOnce(&mut Queue)) {
+        change(&mut self.lock().queue);
+    }
+
+    pub(crate) fn queued(&self) -> usize {
+        self.lock().queue.len()
+    }
+
+    pub(crate) fn set_live(&self, live: bool) {
+        self.lock().live = live;
+    }
+
+    fn is_live(&self) -> bool {
+        self.lock().live
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is whole between any two statements: a thread that died leaves nothing half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_do_not_drift_and_missed_ones_are_skipped() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(start, Duration::from_secs(5));
+        let mut next = |now_ms: u64| {
+            schedule.advance(start + Duration::from_millis(now_ms));
+            (schedule.next - start).as_millis()
+        };
+        assert_eq!(next(3), 5_000);
+        assert_eq!(next(5_900), 10_000);
+        assert_eq!(next(10_000), 15_000);
+        assert_eq!(next(3_600_001), 3_605_000, "the device slept");
+    }
+
+    #[test]
+    fn a_stop_ends_the_wait_for_the_next_sample() {
+        let shared = Shared::default();
+        assert!(shared.wait_until(Instant::now()));
+        shared.stop();
+        assert!(!shared.wait_until(Instant::now() + Duration::from_secs(3_600)));
+    }
+
+    #[test]
+    fn closing_ends_a_pause_and_then_the_queue() {
+        let shared = Shared::default();
+        shared.push(vec![1]);
+        let deadline = Instant::now() + CLOSE_MAX;
+        shared.close(deadline);
+        shared.pause(Duration::from_secs(3_600));
+        let (waiting, closing) = shared.next().unwrap();
+        assert_eq!((&waiting.frame[..], closing), (&[1][..], Some(deadline)));
+        shared.with_queue(|queue| queue.forget(waiting.id));
+        assert_eq!(shared.next(), None);
+    }
+}

@@ -1,0 +1,95 @@
+//! The agent's own folder, held by one agent at a time.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+use crate::config::StateDir;
+use crate::log;
+
+/// Holds the folder until it is dropped, or the process ends in whatever way.
+#[derive(Debug)]
+pub struct Held {
+    _lock: File,
+}
+
+/// Makes the folder and takes its lock. A second agent on the same folder is refused. A folder that
+/// cannot be made is an error only if it was asked for.
+pub fn hold(state_dir: &StateDir) -> anyhow::Result<Option<Held>> {
+    match state_dir {
+        StateDir::Asked(path) => open(path)
+            .with_context(|| format!("state folder {}", path.display()))
+            .and_then(|lock| take(lock, path))
+            .map(Some),
+        StateDir::Usual(path) => match open(path) {
+            Ok(lock) => take(lock, path).map(Some),
+            Err(error) => {
+                log::warn(format_args!("going on without a state folder: {}: {error}", path.display()));
+                Ok(None)
+            }
+        },
+        StateDir::None => Ok(None),
+    }
+}
+
+fn open(path: &Path) -> std::io::Result<File> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)?;
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path.join("lock"))
+}
+
+fn take(mut lock: File, path: &Path) -> anyhow::Result<Held> {
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            // On Windows a locked file cannot be read; the sentence is good without the number too.
+            let _ = (&lock).take(20).read_to_string(&mut pid);
+            let pid = pid.trim();
+            let pid = if pid.is_empty() { String::new() } else { format!(" (process {pid})") };
+            bail!(
+                "another agent{pid} is running with the state folder {}; stop it or use --state-dir",
+                path.display()
+            );
+        }
+        Err(TryLockError::Error(error)) => {
+            return Err(error).with_context(|| format!("cannot lock {}", path.join("lock").display()));
+        }
+    }
+    lock.set_len(0)?;
+    lock.rewind()?;
+    writeln!(lock, "{}", std::process::id())?;
+    Ok(Held { _lock: lock })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_agent_at_a_time_holds_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep").join("er");
+        let asked = StateDir::Asked(path.clone());
+        let held = hold(&asked).unwrap();
+        let error = hold(&asked).unwrap_err().to_string();
+        assert!(error.starts_with("another agent"), "{error}");
+        assert!(hold(&StateDir::Usual(path)).is_err(), "a usual folder is held as well");
+        drop(held);
+        assert!(hold(&asked).unwrap().is_some());
+    }
+
+    #[test]
+    fn only_a_folder_that_was_asked_for_has_to_exist() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().join("below a file");
+        assert!(hold(&StateDir::Asked(path.clone())).is_err());
+        assert!(hold(&StateDir::Usual(path)).unwrap().is_none());
+        assert!(hold(&StateDir::None).unwrap().is_none());
+    }
+}

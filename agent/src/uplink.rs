@@ -1,0 +1,296 @@
+//! Sends reports, oldest first, one at a time.
+//!
+//! [`Uplink`] decides what an outcome means, without I/O; [`send`] is the thread that does it.
+
+use std::fmt;
+use std::net::ToSocketAddrs;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wire::{Ack, BootId, ErrorBody};
+
+use crate::config::server::{Server, is_public};
+use crate::queue::Waiting;
+use crate::run::Shared;
+use crate::{log, report};
+use http::Http;
+
+pub mod http;
+
+/// The longest wait between two tries when nothing else is said.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// The shortest.
+pub const BACKOFF_MIN: Duration = Duration::from_millis(250);
+/// The longest wait that a server can ask for.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
+/// The wait when trying again soon cannot help: a wrong key, a wrong address.
+pub const BACKOFF_WRONG: Duration = Duration::from_secs(60);
+/// How long one request may take.
+pub const REQUEST_MAX: Duration = Duration::from_secs(30);
+/// Characters of a server's message that are repeated.
+const MESSAGE_CHARS_MAX: usize = 200;
+
+/// How a try to send ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// There was an answer.
+    Answered {
+        /// Status code.
+        status: u16,
+        /// `Retry-After`, if it was in seconds.
+        retry_after: Option<Duration>,
+        /// The body as far as it was read.
+        body: Vec<u8>,
+    },
+    /// There was none.
+    Failed(String),
+}
+
+/// What becomes of the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is on the server's disk.
+    Forget,
+    /// It is sent again.
+    Keep,
+    /// It would never be accepted.
+    Drop,
+    /// It is sent again in two parts.
+    Split,
+}
+
+/// What to do after a try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What becomes of the report.
+    pub fate: Fate,
+    /// How long to wait before the next try.
+    pub wait: Duration,
+    /// Whether somebody is looking at this device.
+    pub live: bool,
+    /// What to tell the person who reads the log.
+    pub say: Option<String>,
+}
+
+/// Why reports do not get through. Said once when it begins, and when it becomes another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    Unreachable,
+    Key,
+    Busy,
+    NotTheServer,
+}
+
+/// Decides, and remembers what it takes to decide.
+#[derive(Clone, Debug, Default)]
+pub struct Uplink {
+    failures: u32,
+    trouble: Option<Trouble>,
+    connected: bool,
+    last_fault: Option<String>,
+}
+
+impl Uplink {
+    /// What to do after `outcome`. `random` is evenly spread over its range.
+    pub fn on_outcome(&mut self, outcome: &Outcome, random: u32) -> Decision {
+        let (status, retry_after, body) = match outcome {
+            Outcome::Failed(error) => {
+                let say = || format!("the server cannot be reached: {error}");
+                return self.retry(Trouble::Unreachable, None, random, say);
+            }
+            Outcome::Answered { status, retry_after, body } => (*status, *retry_after, body.as_slice()),
+        };
+        match status {
+            200 => match serde_json::from_slice::<Ack>(body) {
+                Ok(ack) => self.acknowledged(&ack),
+                Err(_) => self.retry(Trouble::NotTheServer, Some(BACKOFF_WRONG), random, || {
+                    "the answer is not an OpenClaw Watch server's; is the address right?".into()
+                }),
+            },
+            400 | 422 => self.settled(Fate::Drop, Some(format!("{}; this report is dropped", refusal(status, body)))),
+            413 => self.settled(Fate::Split, None),
+            401 => self.retry(Trouble::Key, Some(BACKOFF_WRONG), random, || {
+                "the server does not know this device key (401); set the key that the page shows for this \
+                 device. Reports are kept and tried again"
+                    .into()
+            }),
+            408 | 429 | 500..=599 => {
+                self.retry(Trouble::Busy, retry_after, random, || refusal(status, body))
+            }
+            300..=399 => self.retry(Trouble::NotTheServer, Some(BACKOFF_WRONG), random, || {
+                format!("the server points to another address ({status}), which is not followed: set the right one")
+            }),
+            _ => self.retry(Trouble::NotTheServer, Some(BACKOFF_WRONG), random, || {
+                format!("{}; is the address an OpenClaw Watch server's?", refusal(status, body))
+            }),
+        }
+    }
+
+    fn acknowledged(&mut self, ack: &Ack) -> Decision {
+        let back = self.trouble.is_some();
+        let first = !std::mem::replace(&mut self.connected, true);
+        let fault = (ack.rejected > 0).then(|| {
+            let why = ack.faults.first().map_or("it does not say why", |fault| fault.message.as_str());
+            format!("the server did not take {} rows of a report: {}", ack.rejected, shorten(why))
+        });
+        let news = fault.clone().filter(|fault| self.last_fault.as_ref() != Some(fault));
+        self.last_fault = fault;
+        let going = (back || first).then(|| "the server takes the reports".to_string());
+        Decision { live: ack.live, ..self.settled(Fate::Forget, news.or(going)) }
+    }
+
+    /// The server has decided about this report: the next one can follow.
+    fn settled(&mut self, fate: Fate, say: Option<String>) -> Decision {
+        self.failures = 0;
+        self.trouble = None;
+        Decision { fate, wait: Duration::ZERO, live: false, say }
+    }
+
+    fn retry(
+        &mut self,
+        trouble: Trouble,
+        at_least: Option<Duration>,
+        random: u32,
+        say: impl FnOnce() -> String,
+    ) -> Decision {
+        let wait = backoff(self.failures, random).max(at_least.unwrap_or_default().min(RETRY_AFTER_MAX));
+        self.failures = self.failures.saturating_add(1);
+        let news = self.trouble.replace(trouble) != Some(trouble);
+        Decision { fate: Fate::Keep, wait, live: false, say: news.then(say) }
+    }
+}
+
+/// Between [`BACKOFF_MIN`] and a ceiling that doubles with each failure. The whole span is used, so
+/// that a fleet that lost its server at one moment does not come back at one moment.
+pub fn backoff(failures: u32, random: u32) -> Duration {
+    let ceiling = Duration::from_secs(1).saturating_mul(1 << failures.min(16)).min(BACKOFF_MAX);
+    ceiling.mul_f64(f64::from(random) / f64::from(u32::MAX)).max(BACKOFF_MIN)
+}
+
+/// A status that is no success, with what the server says about it.
+fn refusal(status: u16, body: &[u8]) -> String {
+    match serde_json::from_slice::<ErrorBody>(body) {
+        Ok(body) => format!("the server answers {status}: {}", shorten(&body.error.message)),
+        Err(_) => format!("the server answers {status}"),
+    }
+}
+
+fn shorten(text: &str) -> &str {
+    text.char_indices().nth(MESSAGE_CHARS_MAX).map_or(text, |(end, _)| &text[..end])
+}
+
+/// Sends what is in the queue until it is closed, then what is left while there is time: the body of
+/// the thread `uplink`.
+pub fn send(shared: &Shared, http: &Http, server: &Server, boot_id: BootId) {
+    let mut sender = Sender { shared, http, boot_id, next_seq: 0, uplink: Uplink::default() };
+    let mut warned = server.is_https();
+    while let Some((waiting, closing)) = shared.next() {
+        if !warned {
+            warned = warn_if_readable(server);
+        }
+        let timeout = match closing {
+            None => REQUEST_MAX,
+            Some(deadline) => deadline.saturating_duration_since(Instant::now()),
+        };
+        if timeout.is_zero() {
+            return;
+        }
+        let kept = sender.send_one(waiting, timeout);
+        if kept && closing.is_some() {
+            return;
+        }
+    }
+}
+
+struct Sender<'a> {
+    shared: &'a Shared,
+    http: &'a Http,
+    boot_id: BootId,
+    next_seq: u64,
+    uplink: Uplink,
+}
+
+impl Sender<'_> {
+    /// Tries once. Whether the report has to be sent again.
+    fn send_one(&mut self, waiting: Waiting, timeout: Duration) -> bool {
+        let Some(waiting) = self.numbered(waiting) else { return false };
+        let outcome = self.http.post(&waiting.frame, timeout);
+        let random = getrandom::u32().unwrap_or(u32::MAX / 2);
+        let decision = self.uplink.on_outcome(&outcome, random);
+        if let Some(say) = decision.say {
+            let queued = self.shared.queued();
+            match decision.fate {
+                Fate::Forget => log::info(format_args!("{say} ({} waiting)", queued.saturating_sub(1))),
+                _ => log::warn(format_args!("{say} ({queued} waiting)")),
+            }
+        }
+        self.shared.set_live(decision.live);
+        match decision.fate {
+            Fate::Keep => {}
+            Fate::Forget | Fate::Drop => self.shared.with_queue(|queue| queue.forget(waiting.id)),
+            Fate::Split => self.split(&waiting),
+        }
+        self.shared.pause(decision.wait);
+        decision.fate == Fate::Keep
+    }
+
+    /// The report with its number. It gets one when it is first sent and not before: numbers go up in
+    /// the order of sending, even when reports are dropped or split while they wait.
+    fn numbered(&mut self, waiting: Waiting) -> Option<Waiting> {
+        if waiting.seq.is_some() {
+            return Some(waiting);
+        }
+        let seq = self.next_seq;
+        let numbered = wire::frame::decode(&waiting.frame).and_then(|mut report| {
+            report.agent.boot = Some((self.boot_id, seq));
+            wire::frame::encode(&report)
+        });
+        match numbered {
+            Ok(frame) => {
+                self.next_seq += 1;
+                let frame: Arc<[u8]> = frame.into();
+                self.shared.with_queue(|queue| queue.number(waiting.id, frame.clone(), seq));
+                Some(Waiting { frame, seq: Some(seq), ..waiting })
+            }
+            Err(error) => {
+                self.drop_one(&waiting, &error);
+                None
+            }
+        }
+    }
+
+    fn split(&mut self, waiting: &Waiting) {
+        let halves = match wire::frame::decode(&waiting.frame) {
+            Ok(report) => report::split(report),
+            Err(error) => return self.drop_one(waiting, &error),
+        };
+        let Some(halves) = halves else {
+            return self.drop_one(waiting, &"the server says that a single row is too large (413)");
+        };
+        match halves.iter().map(wire::frame::encode).collect::<Result<Vec<_>, _>>() {
+            Ok(frames) => self.shared.with_queue(|queue| queue.replace(waiting.id, frames.into_iter())),
+            Err(error) => self.drop_one(waiting, &error),
+        }
+    }
+
+    fn drop_one(&self, waiting: &Waiting, why: &dyn fmt::Display) {
+        log::warn(format_args!("a report is dropped: {why}"));
+        self.shared.with_queue(|queue| queue.forget(waiting.id));
+    }
+}
+
+/// Says so if the device key crosses somebody else's network in the clear. False if that cannot be
+/// told yet.
+fn warn_if_readable(server: &Server) -> bool {
+    let Ok(mut addresses) = server.host_and_port().to_socket_addrs() else { return false };
+    if addresses.any(|address| is_public(address.ip())) {
+        log::warn(format_args!(
+            "{server} is a public address without TLS: the device key and all reports can be read on the \
+             way; use https://"
+        ));
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests;

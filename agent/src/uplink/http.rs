@@ -1,0 +1,159 @@
+//! Posts frames.
+
+use std::time::Duration;
+
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::{Agent, Body};
+use wire::FRAME_CONTENT_TYPE;
+
+use super::Outcome;
+use crate::config::Destination;
+
+/// How long connecting may take.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// Bytes of an answer that are read: an acknowledgement has a few kilobytes.
+const ANSWER_BYTES_MAX: u64 = 64 << 10;
+
+/// A client for one server and one device.
+pub struct Http {
+    agent: Agent,
+    url: String,
+    authorization: String,
+}
+
+impl Http {
+    /// The client. Redirects are not followed: the key is for this server and no other.
+    pub fn new(destination: &Destination) -> Http {
+        let roots = match &destination.ca {
+            Some(certificates) => RootCerts::new_with_certs(certificates),
+            None => RootCerts::WebPki,
+        };
+        let config = Agent::config_builder()
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
+            .timeout_connect(Some(CONNECT_MAX))
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .http_status_as_error(false)
+            .max_idle_connections(1)
+            .user_agent(concat!("openclaw-watch-agent/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Http {
+            agent: config.new_agent(),
+            url: destination.server.report_url(),
+            authorization: format!("Bearer {}", destination.key),
+        }
+    }
+
+    /// Posts a frame and waits for the answer, at most `timeout` altogether.
+    pub fn post(&self, frame: &[u8], timeout: Duration) -> Outcome {
+        let request = self
+            .agent
+            .post(&self.url)
+            .config()
+            .timeout_global(Some(timeout))
+            .build()
+            .header("Authorization", &self.authorization)
+            .header("Content-Type", FRAME_CONTENT_TYPE);
+        match request.send(frame) {
+            Ok(response) => {
+                let (head, mut body) = response.into_parts();
+                let retry_after = head.headers.get("Retry-After").and_then(|value| value.to_str().ok());
+                Outcome::Answered {
+                    status: head.status.as_u16(),
+                    retry_after: retry_after.and_then(|s| s.trim().parse().ok()).map(Duration::from_secs),
+                    body: read(&mut body),
+                }
+            }
+            Err(error) => Outcome::Failed(error.to_string()),
+        }
+    }
+}
+
+/// The body. One that breaks off or is too long is no answer anybody here understands.
+fn read(body: &mut Body) -> Vec<u8> {
+    body.with_config().limit(ANSWER_BYTES_MAX).read_to_vec().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::config::server::Server;
+
+    /// What a client makes of a server that answers every request with these bytes, and how many
+    /// requests there were. Without bytes the connection stays open and silent.
+    fn posted(answer: &'static str, timeout: Duration) -> (Outcome, usize) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let mut requests = 0;
+            for stream in listener.incoming() {
+                let mut reader = BufReader::new(stream.unwrap());
+                let mut line = String::new();
+                reader.read_line(&mut line).unwrap();
+                if line == "end\n" {
+                    break;
+                }
+                requests += 1;
+                while !matches!(line.as_str(), "\r\n" | "") {
+                    line.clear();
+                    reader.read_line(&mut line).unwrap();
+                }
+                reader.read_exact(&mut [0; 3]).unwrap();
+                if answer.is_empty() {
+                    // Until the client gives up.
+                    let _ = reader.read(&mut [0]);
+                }
+                let _ = reader.get_mut().write_all(answer.as_bytes());
+            }
+            requests
+        });
+        let server_url = Server::parse(&format!("http://{address}")).unwrap();
+        let destination = Destination { server: server_url, key: "k".into(), ca: None };
+        let outcome = Http::new(&destination).post(b"abc", timeout);
+        std::net::TcpStream::connect(address).unwrap().write_all(b"end\n").unwrap();
+        (outcome, server.join().unwrap())
+    }
+
+    fn answered(answer: &'static str) -> Outcome {
+        let (outcome, requests) = posted(answer, Duration::from_secs(20));
+        assert_eq!(requests, 1, "one post is one request");
+        outcome
+    }
+
+    fn outcome(status: u16, retry_after: Option<u64>, body: &str) -> Outcome {
+        Outcome::Answered { status, retry_after: retry_after.map(Duration::from_secs), body: body.into() }
+    }
+
+    #[test]
+    fn every_status_is_an_answer() {
+        let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+        assert_eq!(answered(ok), outcome(200, None, "{}"));
+        let busy = "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(answered(busy), outcome(503, Some(7), ""));
+        let dated =
+            "HTTP/1.1 429 Slow\r\nRetry-After: Fri, 31 Dec 2027 23:59:59 GMT\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(answered(dated), outcome(429, None, ""));
+    }
+
+    #[test]
+    fn a_redirect_is_not_followed() {
+        let moved = "HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(answered(moved), outcome(302, None, ""));
+    }
+
+    #[test]
+    fn a_body_that_breaks_off_is_no_receipt() {
+        let short = "HTTP/1.1 200 OK\r\nContent-Length: 500\r\nConnection: close\r\n\r\n{\"accepted\":1,\"rejected\":0}";
+        assert_eq!(answered(short), outcome(200, None, ""));
+    }
+
+    #[test]
+    fn silence_ends_with_the_timeout() {
+        let (outcome, requests) = posted("", Duration::from_millis(300));
+        assert!(matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
+        assert_eq!(requests, 1);
+    }
+}

@@ -1,0 +1,218 @@
+//! The agent as a process: what it prints, what it sends, when it refuses.
+
+// Clippy knows test functions, but not what they call.
+#![allow(clippy::unwrap_used)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use wire::{BootId, Report};
+
+/// Longer than anything here can take on a busy machine: whoever waits this long waits in vain.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The agent in an environment with nothing in it but a home folder.
+fn agent(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_openclaw-watch-agent"));
+    command.env_clear().env("HOME", home).env("OPENCLAW_GATEWAY_PORT", "1").current_dir(home);
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn output(command: &mut Command) -> Output {
+    command.output().expect("the agent starts")
+}
+
+#[test]
+fn once_print_is_a_report_without_faults() {
+    let home = tempfile::tempdir().unwrap();
+    let output = output(agent(home.path()).args(["once", "--print", "--interval", "30"]));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let (report, faults) = wire::json::parse(&output.stdout).expect("it is a report");
+    assert_eq!(faults, []);
+    assert_eq!(report.agent.interval_s, Some(30));
+    assert_eq!(report.agent.version, env!("CARGO_PKG_VERSION"));
+    assert_eq!(report.states, [("gateway".to_string(), "not_installed".to_string())]);
+    assert_eq!(report.rows.len(), 1);
+    for column in &report.rows.columns {
+        assert_eq!(wire::name::check(&column.name), Ok(()));
+    }
+    for name in ["cpu_percent", "memory_percent", "net_rx_rate", "net_rx_bytes_total"] {
+        assert!(report.rows.columns.iter().any(|column| column.name == name), "{name}");
+    }
+}
+
+#[test]
+fn settings_that_cannot_work_are_all_named_before_anything_happens() {
+    let home = tempfile::tempdir().unwrap();
+    let output =
+        output(agent(home.path()).args(["--interval", "0", "--server", "nas", "--api-key", "top secret"]));
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = text(&output.stderr);
+    assert_eq!(stderr.lines().count(), 3, "{stderr}");
+    assert!(stderr.lines().all(|line| line.starts_with("openclaw-watch-agent: ")), "{stderr}");
+    assert!(!stderr.contains("secret"), "{stderr}");
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "nothing was written");
+}
+
+/// A server that answers each request with the next of these and then with `200`.
+struct Server {
+    url: String,
+    requests: Receiver<Request>,
+}
+
+struct Request {
+    head: String,
+    frame: Vec<u8>,
+}
+
+impl Server {
+    fn start(answers: &'static [&'static str]) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (tell, requests) = channel();
+        std::thread::spawn(move || {
+            let mut answers = answers.iter();
+            for stream in listener.incoming() {
+                let answer = answers.next().copied().unwrap_or(OK);
+                if let Some(request) = serve(stream.unwrap(), answer)
+                    && tell.send(request).is_err()
+                {
+                    return;
+                }
+            }
+        });
+        Server { url, requests }
+    }
+
+    fn request(&self) -> Request {
+        self.requests.recv_timeout(PATIENCE).expect("a report comes")
+    }
+
+    fn report(&self) -> Report {
+        wire::frame::decode(&self.request().frame).expect("it is a frame")
+    }
+}
+
+const OK: &str =
+    "200 OK\r\n\r\n{\"accepted\":1,\"rejected\":0,\"faults\":[],\"interval_s\":1,\"live\":false}";
+
+fn serve(stream: TcpStream, answer: &str) -> Option<Request> {
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head).ok()? == 0 {
+            return None;
+        }
+    }
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.parse().ok())?
+    })?;
+    let mut frame = vec![0; length];
+    reader.read_exact(&mut frame).ok()?;
+    let (status, rest) = answer.split_once("\r\n").unwrap_or((answer, "\r\n"));
+    let answer = format!("HTTP/1.1 {status}\r\nConnection: close\r\n{rest}");
+    reader.get_mut().write_all(answer.as_bytes()).ok()?;
+    Some(Request { head, frame })
+}
+
+/// Kills its process when the test ends in whatever way.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(home: &Path, url: &str, flags: &[&str]) -> Running {
+    let mut command = agent(home);
+    command.args(["--server", url]).args(flags).env("API_KEY", "ocw_test");
+    Running(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the agent starts"))
+}
+
+const EACH_SECOND: [&str; 2] = ["--interval", "1"];
+
+fn boot(report: &Report) -> (BootId, u64) {
+    report.agent.boot.expect("a report has a number")
+}
+
+#[test]
+fn what_was_not_acknowledged_is_sent_again_with_its_number_and_before_the_rest() {
+    let home = tempfile::tempdir().unwrap();
+    // No answer at all, an overloaded server, and one that is not ours: none of them is a receipt.
+    let server = Server::start(&["", "503 Busy\r\nRetry-After: 1\r\n\r\n", OK]);
+    let agent = start(home.path(), &server.url, &EACH_SECOND);
+    let first = server.request();
+    assert!(first.head.starts_with("POST /api/v1/report HTTP/1.1\r\n"), "{}", first.head);
+    let head = first.head.to_lowercase();
+    assert!(head.contains("authorization: bearer ocw_test\r\n"), "{head}");
+    assert!(head.contains(&format!("content-type: {}\r\n", wire::FRAME_CONTENT_TYPE)), "{head}");
+    for _ in 0..2 {
+        assert_eq!(server.request().frame, first.frame, "the same bytes again");
+    }
+    let (boot_id, seq) = boot(&wire::frame::decode(&first.frame).unwrap());
+    assert_eq!(seq, 0);
+    let mut t_ms = 0;
+    for expected in 1..4 {
+        let report = server.report();
+        assert_eq!(boot(&report), (boot_id, expected));
+        assert!(report.rows.t_ms[0] > t_ms, "time goes on");
+        t_ms = report.rows.t_ms[0];
+    }
+    drop(agent);
+}
+
+#[test]
+fn a_report_that_is_too_large_arrives_in_parts_and_a_bad_one_is_given_up() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Server::start(&[OK, "413 Large\r\n\r\n", "400 Bad\r\n\r\n"]);
+    let _agent = start(home.path(), &server.url, &["--interval", "2", "--sample-interval", "1"]);
+    let first = server.report();
+    assert_eq!((boot(&first).1, first.rows.len()), (0, 1), "the first sample does not wait");
+    let whole = server.report();
+    assert_eq!((boot(&whole).1, whole.rows.len()), (1, 2));
+    // The answer to the first half is 400: the second one comes all the same.
+    for (half, seq) in [(0, 2), (1, 3)] {
+        let report = server.report();
+        assert_eq!((boot(&report).1, &report.rows.t_ms[..]), (seq, &whole.rows.t_ms[half..half + 1]));
+    }
+    assert_eq!(boot(&server.report()).1, 4);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_stop_signal_sends_what_is_there_and_ends_well() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Server::start(&[]);
+    let mut agent = start(home.path(), &server.url, &EACH_SECOND);
+    server.report();
+    let pid = agent.0.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(agent.0.wait().unwrap().code(), Some(0));
+    let mut log = String::new();
+    agent.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert!(log.contains(" info stopping"), "{log}");
+    assert!(!log.contains("ocw_test"), "{log}");
+}
+
+#[test]
+fn a_second_agent_with_the_same_state_folder_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Server::start(&[]);
+    let _first = start(home.path(), &server.url, &EACH_SECOND);
+    server.report();
+    let mut second = agent(home.path());
+    let second = output(second.args(["--server", &server.url, "--api-key", "ocw_test"]));
+    assert_eq!(second.status.code(), Some(1));
+    assert!(text(&second.stderr).contains("another agent"), "{}", text(&second.stderr));
+}

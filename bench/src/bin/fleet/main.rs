@@ -1,0 +1,188 @@
+//! `fleet`: plays many devices against a running server on this machine and says what that cost.
+//!
+//! The schedule is open: each report has a moment at which it is due, and its latency counts from that moment, so
+//! a server that stalls is charged for every report that had to wait meanwhile.
+
+mod client;
+mod devices;
+mod play;
+mod process;
+mod summary;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use bench::mix::METRICS_MAX;
+use clap::{Parser, ValueEnum};
+
+use client::Server;
+use devices::Web;
+use play::Plan;
+use process::{Usage, folder_bytes};
+
+/// Plays a fleet of devices against a server on this machine.
+#[derive(Parser, Debug)]
+#[command(name = "fleet", version)]
+struct Args {
+    /// Address of the ingest port; only this machine's own addresses are accepted
+    #[arg(long, default_value = "http://127.0.0.1:38889")]
+    server: String,
+    /// File with one device key a line; the alternative to --web
+    #[arg(long, required_unless_present = "web", conflicts_with = "web")]
+    keys: Option<PathBuf>,
+    /// Address of the web port: signs in there and adds the devices fleet-0001, fleet-0002, …
+    #[arg(long, requires = "username", requires = "password")]
+    web: Option<String>,
+    /// Account for --web
+    #[arg(long)]
+    username: Option<String>,
+    /// Its password
+    #[arg(long, env = "FLEET_PASSWORD", hide_env_values = true)]
+    password: Option<String>,
+    /// Delete the devices that --web added when done, with all their data
+    #[arg(long, requires = "web")]
+    cleanup: bool,
+    /// Number of devices
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    devices: u32,
+    /// Metrics of each device
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=METRICS_MAX as i64))]
+    metrics: u32,
+    /// Time between two reports of a device, such as 500ms, 1s or 2m
+    #[arg(long, default_value = "1s", value_parser = parse_duration)]
+    interval: Duration,
+    /// Rows in each report, spread over the interval
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rows: u32,
+    /// How long to play
+    #[arg(long, default_value = "60s", value_parser = parse_duration)]
+    duration: Duration,
+    /// How reports are sent
+    #[arg(long, value_enum, default_value = "frame")]
+    format: Format,
+    /// Connections kept open; a device always uses the same one
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    connections: u32,
+    /// Process id of the server: shows its CPU time and memory (Linux)
+    #[arg(long)]
+    server_pid: Option<u32>,
+    /// Data folder of the server: shows the bytes on disk
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// The values of all devices follow from this number
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// How reports are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Frames, as the agent does
+    Frame,
+    /// JSON, as scripts do
+    Json,
+}
+
+/// More reports than this in one run would not fit the list of latencies.
+const REPORTS_MAX: u128 = 50_000_000;
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(run(args))
+}
+
+async fn run(args: Args) -> Result<()> {
+    let server = Server::parse(&args.server)?;
+    let reports = args.duration.as_nanos() / args.interval.as_nanos() * u128::from(args.devices);
+    ensure!(reports <= REPORTS_MAX, "{reports} reports are too many for one run; at most {REPORTS_MAX} fit");
+
+    let mut web = match &args.web {
+        Some(address) => {
+            let (username, password) = (args.username.as_deref(), args.password.as_deref());
+            Some(Web::sign_in(address, username.unwrap_or_default(), password.unwrap_or_default()).await?)
+        }
+        None => None,
+    };
+    let keys = match (&mut web, &args.keys) {
+        (Some(web), _) => web.add_devices(args.devices).await?,
+        (None, Some(path)) => devices::read_keys(path, args.devices)?,
+        (None, None) => Vec::new(),
+    };
+    let plan = Plan {
+        server,
+        keys,
+        metrics: args.metrics as usize,
+        interval: args.interval,
+        rows: args.rows,
+        duration: args.duration,
+        format: args.format,
+        connections: args.connections,
+        seed: args.seed,
+    };
+    println!(
+        "{} devices x {} metrics x {} rows every {:?} for {:?} as {:?} over {} connections, seed {}",
+        args.devices,
+        args.metrics,
+        args.rows,
+        args.interval,
+        args.duration,
+        args.format,
+        args.connections,
+        args.seed
+    );
+    let usage_before = args.server_pid.map(Usage::of).transpose()?;
+    let bytes_before = args.data_dir.as_deref().map(folder_bytes).transpose()?;
+    let played = play::play(plan).await?;
+    let usage_after = args.server_pid.map(Usage::of).transpose()?;
+    let bytes_after = args.data_dir.as_deref().map(folder_bytes).transpose()?;
+    print!("{}", summary::text(&played, usage_before.zip(usage_after), bytes_before.zip(bytes_after)));
+
+    if let (Some(web), true) = (&mut web, args.cleanup) {
+        let deleted = web.delete_devices().await?;
+        println!("{deleted} devices deleted");
+    }
+    ensure!(played.is_clean(), "not every report was accepted");
+    Ok(())
+}
+
+fn parse_duration(text: &str) -> Result<Duration> {
+    let digits = text.trim_end_matches(|char: char| char.is_ascii_alphabetic());
+    let number: f64 = digits.parse().context("write it like 500ms, 1s, 2m or 1h")?;
+    let unit_s = match &text[digits.len()..] {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3_600.0,
+        _ => anyhow::bail!("write it with its unit, like 500ms, 1s, 2m or 1h"),
+    };
+    let seconds = number * unit_s;
+    ensure!((0.001..=7.0 * 86_400.0).contains(&seconds), "from 1ms to 168h are possible");
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units_and_bounds() {
+        assert_eq!(parse_duration("500ms").unwrap(), Duration::from_millis(500));
+        assert_eq!(parse_duration("1.5s").unwrap(), Duration::from_millis(1_500));
+        assert_eq!(parse_duration("2m").unwrap(), Duration::from_secs(120));
+        for text in ["", "5", "s", "0s", "-1s", "1d", "1000h", "NaNs", "infs"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+        assert!(Args::try_parse_from(["fleet"]).is_err(), "keys have to come from somewhere");
+        assert!(Args::try_parse_from(["fleet", "--keys", "k", "--devices", "0"]).is_err());
+        assert!(Args::try_parse_from(["fleet", "--keys", "k", "--cleanup"]).is_err());
+        assert!(Args::try_parse_from(["fleet", "--keys", "k"]).is_ok());
+    }
+}

@@ -1,0 +1,243 @@
+//! The port itself: its options, its routes, and what every route that stores something shares.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use front::{ApiError, Buckets, Limits, Peer, Rate, Request, Response};
+use http::{HeaderMap, Method, StatusCode};
+use store::{Batch, DeviceId, Receipt, Rejected, Store, Timestamp};
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
+
+use crate::admit::Policy;
+use crate::in_flight::{Full, InFlight, Ticket};
+use crate::{key, older, report};
+
+/// Tells the time: Unix milliseconds.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Addresses whose wrong keys are remembered.
+const FAILURE_ADDRESSES_MAX: usize = 8_192;
+/// Devices whose rate is remembered; one that reports within its rate loses nothing when it is forgotten.
+const RATE_DEVICES_MAX: usize = 65_536;
+/// When to try again when the server is busy with other reports, seconds.
+const BUSY_RETRY_S: u32 = 1;
+/// When to try again when the store cannot write, seconds. A full disk is not freed within moments.
+const UNAVAILABLE_RETRY_S: u32 = 10;
+
+/// How the port behaves.
+#[derive(Clone)]
+pub struct Options {
+    /// Connections and bodies.
+    pub limits: Limits,
+    /// Times of rows that are accepted.
+    pub policy: Policy,
+    /// Reports of one device; past it 429.
+    pub reports: Rate,
+    /// Requests with a wrong key from one address; past it 429 instead of 401. Right keys are not affected.
+    pub failures: Rate,
+    /// Reports being taken in at once; past it 503.
+    pub requests_max: usize,
+    /// Those of one device; past it 429.
+    pub requests_per_device_max: usize,
+    /// The time.
+    pub now: Clock,
+}
+
+impl Options {
+    /// The defaults, with this clock.
+    pub fn new(now: Clock) -> Options {
+        Options {
+            limits: Limits { body_bytes_max: wire::bounds::FRAME_BYTES_MAX, ..Limits::default() },
+            policy: Policy::default(),
+            reports: Rate {
+                per_second: 2_000.0,
+                burst: const { NonZeroU32::new(5_000).expect("more than 0") },
+            },
+            failures: Rate { per_second: 1.0, burst: const { NonZeroU32::new(60).expect("more than 0") } },
+            requests_max: 2_048,
+            requests_per_device_max: 256,
+            now,
+        }
+    }
+}
+
+/// Serves the port until `stop` holds `true`, then finishes what is under way.
+pub async fn run(listener: TcpListener, store: Arc<Store>, options: Options, stop: watch::Receiver<bool>) {
+    let limits = options.limits.clone();
+    let ingest = Arc::new(Ingest::new(store, options));
+    let handler = move |request, peer| {
+        let ingest = ingest.clone();
+        async move { ingest.handle(request, peer).await }
+    };
+    front::serve(listener, limits, handler, stop).await;
+}
+
+/// Answers the requests of the port.
+pub struct Ingest {
+    pub(crate) store: Arc<Store>,
+    pub(crate) options: Options,
+    failures: Buckets<IpAddr>,
+    reports: Buckets<DeviceId>,
+    in_flight: Arc<InFlight>,
+}
+
+impl Ingest {
+    /// Answers from this store.
+    pub fn new(store: Arc<Store>, options: Options) -> Ingest {
+        Ingest {
+            store,
+            failures: Buckets::new(options.failures, FAILURE_ADDRESSES_MAX),
+            reports: Buckets::new(options.reports, RATE_DEVICES_MAX),
+            in_flight: InFlight::new(options.requests_max, options.requests_per_device_max),
+            options,
+        }
+    }
+
+    /// Answers one request.
+    pub async fn handle(&self, request: Request, peer: Peer) -> Response {
+        let answer = match Route::of(request.uri().path()) {
+            None => Err(ApiError::not_found("There is nothing at this path.")),
+            Some(route) if !route.has(request.method()) => Err(ApiError::method_not_allowed(route.allow())),
+            Some(Route::Health) => Ok(front::json(StatusCode::OK, &serde_json::json!({"status": "ok"}))),
+            Some(Route::Report) => report::report(self, request, peer).await,
+            Some(Route::OlderStatus) => older::status(self, request, peer).await,
+            Some(Route::OlderError) => older::error(self, request, peer).await,
+        };
+        answer.unwrap_or_else(ApiError::into_response)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.options.now)()
+    }
+
+    /// Whose key it is; `None` stands for a request without one.
+    pub(crate) fn authenticate(&self, key: Option<&[u8]>, peer: Peer) -> Result<DeviceId, ApiError> {
+        if let Some(device) = key.and_then(|key| key::device(&self.store, key)) {
+            return Ok(device);
+        }
+        match self.failures.take(peer.key(), self.now()) {
+            Ok(()) => Err(ApiError::unauthorized()),
+            Err(wait_s) => Err(ApiError::too_many_tries("Too many requests without a valid key.", wait_s)),
+        }
+    }
+
+    /// Like [`Ingest::authenticate`], with the key in the headers.
+    pub(crate) fn authenticate_headers(&self, headers: &HeaderMap, peer: Peer) -> Result<DeviceId, ApiError> {
+        self.authenticate(key::from_headers(headers), peer)
+    }
+
+    /// Room for one report of `device`, held until the ticket is dropped.
+    pub(crate) fn begin(&self, device: DeviceId) -> Result<Ticket, ApiError> {
+        self.reports
+            .take(device, self.now())
+            .map_err(|wait_s| ApiError::too_many_tries("This device reports too often.", wait_s))?;
+        self.in_flight.begin(device).map_err(|full| match full {
+            Full::Device => {
+                ApiError::too_many_tries("This device sends too many reports at once.", BUSY_RETRY_S)
+            }
+            Full::Total => ApiError::unavailable("The server is busy with other reports.", BUSY_RETRY_S),
+        })
+    }
+
+    /// Returns once `batch` is on disk.
+    pub(crate) async fn submit(&self, batch: Batch) -> Result<Receipt, ApiError> {
+        let (reply, receipt) = oneshot::channel();
+        let reply = Box::new(move |result| {
+            // Nobody waits any more when the client went away.
+            let _ = reply.send(result);
+        });
+        self.store.submit(batch, reply).map_err(refused)?;
+        // Cancel-safe: once `submit` returns, the writer owns the batch; dropping this future loses only the reply.
+        match receipt.await {
+            Ok(result) => result.map_err(refused),
+            // The writer ended without a word: whether the batch is on disk nobody knows, so it must be sent again.
+            Err(_) => Err(ApiError::unavailable("The server is stopping.", UNAVAILABLE_RETRY_S)),
+        }
+    }
+}
+
+fn refused(rejected: Rejected) -> ApiError {
+    match rejected {
+        Rejected::Overloaded { retry_after_ms } => {
+            let retry_s = u32::try_from(retry_after_ms.div_ceil(1_000)).unwrap_or(u32::MAX).max(1);
+            ApiError::unavailable("The server is overloaded; send the report again later.", retry_s)
+        }
+        Rejected::Unavailable { reason } => {
+            // The reason names files and the like: it is for the operator, not for whoever sends reports.
+            tracing::debug!(reason, "a report was refused");
+            ApiError::unavailable("The server cannot store reports at present.", UNAVAILABLE_RETRY_S)
+        }
+        Rejected::UnknownDevice => ApiError::unauthorized(),
+    }
+}
+
+/// The paths of this port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route {
+    Health,
+    Report,
+    OlderStatus,
+    OlderError,
+}
+
+impl Route {
+    fn of(path: &str) -> Option<Route> {
+        Some(match path {
+            "/healthz" => Route::Health,
+            "/api/v1/report" => Route::Report,
+            "/api/report/status" => Route::OlderStatus,
+            "/api/report/error" => Route::OlderError,
+            _ => return None,
+        })
+    }
+
+    fn allow(self) -> &'static str {
+        if self == Route::Health { "GET, HEAD" } else { "POST" }
+    }
+
+    fn has(self, method: &Method) -> bool {
+        self.allow().split(", ").any(|allowed| allowed == method.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(rejected: Rejected, status: u16, retry_s: Option<u32>) {
+        let error = refused(rejected);
+        assert_eq!((error.status.as_u16(), error.retry_after_s), (status, retry_s));
+    }
+
+    #[test]
+    fn what_the_store_refuses_becomes_an_answer_that_says_when_to_try_again() {
+        check(Rejected::Overloaded { retry_after_ms: 1 }, 503, Some(1));
+        check(Rejected::Overloaded { retry_after_ms: 0 }, 503, Some(1));
+        check(Rejected::Overloaded { retry_after_ms: 2_001 }, 503, Some(3));
+        check(Rejected::Overloaded { retry_after_ms: u64::MAX }, 503, Some(u32::MAX));
+        check(Rejected::Unavailable { reason: "disk full".into() }, 503, Some(10));
+        check(Rejected::UnknownDevice, 401, None);
+    }
+
+    #[test]
+    fn a_reason_of_the_store_stays_inside() {
+        let error = refused(Rejected::Unavailable { reason: "/var/lib/x: no space".into() });
+        assert!(!error.message.contains("/var"), "{}", error.message);
+    }
+
+    #[test]
+    fn routes_know_their_methods() {
+        let report = Route::of("/api/v1/report").unwrap();
+        assert!(report.has(&Method::POST) && !report.has(&Method::GET));
+        let health = Route::of("/healthz").unwrap();
+        assert!(health.has(&Method::GET) && health.has(&Method::HEAD) && !health.has(&Method::POST));
+        for path in
+            ["/", "/api/v1/report/", "/api/v1/enroll", "/api/v1/devices", "//healthz", "/API/v1/report"]
+        {
+            assert_eq!(Route::of(path), None, "{path}");
+        }
+    }
+}

@@ -1,0 +1,420 @@
+//! Devices: list, add, edit, delete, rotate the key.
+
+use std::collections::HashMap;
+
+use front::{ApiError, Response, json};
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+use store::{DeviceId, DeviceProfile, DeviceView, Store, Timestamp, UsageSum};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::app::App;
+use crate::call::{Call, no_such_device};
+use crate::model::{DeviceBody, json_text, parse_state, to_json};
+use crate::origin::host_name;
+use crate::params::Fields;
+use crate::secret::{self, DEVICE_KEY_PREFIX, Hashed};
+use crate::summary::{today, zone};
+
+/// What a device may be.
+pub(crate) const DEVICE_TYPES: [&str; 6] = ["laptop", "desktop", "server", "nas", "vps", "other"];
+const NAME_CHARS_MAX: usize = 64;
+const TAGS_MAX: usize = 16;
+const TAG_CHARS_MAX: usize = 32;
+const NOTES_CHARS_MAX: usize = 2_000;
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "describes the parameters; they are read one by one, so that faults name them")]
+pub(crate) struct ListParams {
+    /// Only devices with this tag.
+    tag: Option<String>,
+    /// Only devices in this state: `online`, `degraded`, `offline` or `new`.
+    #[param(pattern = "^(online|degraded|offline|new)$")]
+    state: Option<String>,
+    /// IANA zone whose midnight `tokens_today` counts from; UTC by default.
+    tz: Option<String>,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "describes the parameters; they are read one by one, so that faults name them")]
+pub(crate) struct OneParams {
+    /// IANA zone whose midnight `tokens_today` counts from; UTC by default.
+    tz: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DeviceList<'a> {
+    devices: Vec<DeviceBody<'a>>,
+    /// The server's clock, to tell ages by.
+    now_ms: Timestamp,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct OneDevice<'a> {
+    device: DeviceBody<'a>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Added<'a> {
+    device: DeviceBody<'a>,
+    /// Shown this once: only its hash is kept.
+    api_key: &'a str,
+    install: Install,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct NewKey<'a> {
+    /// Shown this once: only its hash is kept.
+    api_key: &'a str,
+    install: Install,
+}
+
+/// What to type on the device, with the server's address and the key.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Install {
+    linux: String,
+    macos: String,
+    windows: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DeletedBody {
+    deleted: DeletedCounts,
+}
+
+#[derive(Serialize, ToSchema)]
+struct DeletedCounts {
+    chunks: u64,
+    bytes: u64,
+    logs: u64,
+    events: u64,
+}
+
+/// What the user says of a device.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes the body; it is read field by field, so that faults name the field")]
+pub(crate) struct NewDevice {
+    /// Unique, without control characters.
+    #[schema(min_length = 1, max_length = 64)]
+    name: String,
+    /// `laptop`, `desktop`, `server`, `nas`, `vps` or `other`, which is the default.
+    #[schema(nullable = false, pattern = "^(laptop|desktop|server|nas|vps|other)$")]
+    device_type: Option<String>,
+    #[schema(nullable = false, max_items = 16)]
+    tags: Option<Vec<String>>,
+    #[schema(nullable = false, max_length = 2000)]
+    notes: Option<String>,
+}
+
+/// Any of these; what is not there stays.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes the body; it is read field by field, so that faults name the field")]
+pub(crate) struct DeviceEdit {
+    #[schema(nullable = false, min_length = 1, max_length = 64)]
+    name: Option<String>,
+    #[schema(nullable = false, pattern = "^(laptop|desktop|server|nas|vps|other)$")]
+    device_type: Option<String>,
+    #[schema(nullable = false, max_items = 16)]
+    tags: Option<Vec<String>>,
+    #[schema(nullable = false, max_length = 2000)]
+    notes: Option<String>,
+}
+
+/// All devices, with state and newest values.
+#[utoipa::path(get, path = "/api/v1/devices", operation_id = "list_devices", tag = "devices", params(ListParams),
+    responses((status = 200, body = DeviceList)))]
+pub(crate) async fn list(call: Call) -> Result<Response, ApiError> {
+    let mut params = call.params()?;
+    let tag = params.one("tag")?;
+    let state = params.one("state")?;
+    let tz = zone(&mut params)?;
+    params.finish()?;
+    let state = match state {
+        None => None,
+        Some(word) => Some(parse_state(&word).ok_or_else(|| {
+            ApiError::invalid("state", "`state` must be `online`, `degraded`, `offline` or `new`.")
+        })?),
+    };
+
+    let (now_ms, today) = (call.now, today(&tz, call.now)?);
+    let work = move |store: &Store| {
+        let tokens = by_device(store.usage_by_device(Some(today))?);
+        let mut views = store.devices();
+        views.retain(|view| state.is_none_or(|state| view.state == state));
+        views.retain(|view| tag.as_ref().is_none_or(|tag| view.profile.tags.contains(tag)));
+        let devices = views.iter().map(|view| DeviceBody::of(view, tokens_of(&tokens, view.id))).collect();
+        // Written here: a large fleet's list would hold up every other request of an async thread.
+        Ok(to_json(&DeviceList { devices, now_ms }))
+    };
+    Ok(json_text(call.app.light(work).await??))
+}
+
+/// One device.
+#[utoipa::path(get, path = "/api/v1/devices/{id}", operation_id = "get_device", tag = "devices", params(("id" = u32, Path), OneParams),
+    responses((status = 200, body = OneDevice)))]
+pub(crate) async fn one(call: Call) -> Result<Response, ApiError> {
+    let mut params = call.params()?;
+    let tz = zone(&mut params)?;
+    params.finish()?;
+    let id = call.device()?;
+    let tokens = tokens_today(&call.app, &tz, call.now).await?;
+    let view = view(&call.app, id)?;
+    Ok(json(StatusCode::OK, &OneDevice { device: DeviceBody::of(&view, tokens_of(&tokens, id)) }))
+}
+
+/// Adds a device and makes its key.
+#[utoipa::path(post, path = "/api/v1/devices", operation_id = "add_device", tag = "devices", request_body = NewDevice,
+    responses((status = 201, body = Added), (status = 409, body = crate::openapi::ErrorBody,
+        description = "There is a device with that name.")))]
+pub(crate) async fn add(call: Call) -> Result<Response, ApiError> {
+    call.no_params()?;
+    let (mut fields, call) = call.fields().await?;
+    let name = fields.required_text("name")?;
+    let profile =
+        edited(DeviceProfile { device_type: "other".into(), ..DeviceProfile::default() }, &mut fields)?;
+    fields.finish()?;
+    let profile = DeviceProfile { name: checked_name(name)?, ..profile };
+
+    let key = new_key()?;
+    let (hashed, now) = (Hashed::of(&key), call.now);
+    let id =
+        call.app.light(move |store| store.add_device(profile, hashed.0, now)).await.map_err(name_taken)?;
+    let view = view(&call.app, id)?;
+    let install = install(&call.app, &call.parts.headers, &key);
+    Ok(json(StatusCode::CREATED, &Added { device: DeviceBody::of(&view, 0), api_key: &key, install }))
+}
+
+/// Changes what the user says of a device.
+#[utoipa::path(patch, path = "/api/v1/devices/{id}", operation_id = "edit_device", tag = "devices", params(("id" = u32, Path)),
+    request_body = DeviceEdit,
+    responses((status = 200, body = OneDevice), (status = 409, body = crate::openapi::ErrorBody,
+        description = "There is a device with that name.")))]
+pub(crate) async fn edit(call: Call) -> Result<Response, ApiError> {
+    call.no_params()?;
+    let id = call.device()?;
+    let before = view(&call.app, id)?.profile;
+    let (mut fields, call) = call.fields().await?;
+    let name = fields.text("name")?.map(checked_name).transpose()?;
+    let profile = edited(before, &mut fields)?;
+    fields.finish()?;
+    let profile = DeviceProfile { name: name.unwrap_or_else(|| profile.name.clone()), ..profile };
+
+    call.app.light(move |store| store.edit_device(id, profile)).await.map_err(name_taken)?;
+    let tokens = tokens_today(&call.app, &jiff::tz::TimeZone::UTC, call.now).await?;
+    let view = view(&call.app, id)?;
+    Ok(json(StatusCode::OK, &OneDevice { device: DeviceBody::of(&view, tokens_of(&tokens, id)) }))
+}
+
+/// Deletes a device and all that is kept of it.
+#[utoipa::path(delete, path = "/api/v1/devices/{id}", operation_id = "delete_device", tag = "devices", params(("id" = u32, Path)),
+    responses((status = 200, body = DeletedBody)))]
+pub(crate) async fn delete(call: Call) -> Result<Response, ApiError> {
+    call.no_params()?;
+    let id = call.device()?;
+    let deleted = call.app.light(move |store| store.delete_device(id)).await?;
+    let deleted = DeletedCounts {
+        chunks: deleted.chunks,
+        bytes: deleted.bytes,
+        logs: deleted.logs,
+        events: deleted.events,
+    };
+    Ok(json(StatusCode::OK, &DeletedBody { deleted }))
+}
+
+/// Gives a device a new key; the old one stops at once.
+#[utoipa::path(post, path = "/api/v1/devices/{id}/rotate-key", operation_id = "rotate_device_key", tag = "devices", params(("id" = u32, Path)),
+    responses((status = 200, body = NewKey)))]
+pub(crate) async fn rotate_key(call: Call) -> Result<Response, ApiError> {
+    call.no_params()?;
+    let id = call.device()?;
+    let key = new_key()?;
+    let (hashed, now) = (Hashed::of(&key), call.now);
+    call.app.light(move |store| store.rotate_key(id, hashed.0, now)).await?;
+    let install = install(&call.app, &call.parts.headers, &key);
+    Ok(json(StatusCode::OK, &NewKey { api_key: &key, install }))
+}
+
+fn view(app: &App, id: DeviceId) -> Result<DeviceView, ApiError> {
+    app.store.device(id).ok_or_else(no_such_device)
+}
+
+fn name_taken(error: ApiError) -> ApiError {
+    if error.status == StatusCode::CONFLICT {
+        return ApiError {
+            field: Some("name".into()),
+            ..ApiError::conflict("There is a device with that name.")
+        };
+    }
+    error
+}
+
+fn new_key() -> Result<String, ApiError> {
+    Ok(format!("{DEVICE_KEY_PREFIX}{}", secret::token()?))
+}
+
+async fn tokens_today(
+    app: &App,
+    tz: &jiff::tz::TimeZone,
+    now: Timestamp,
+) -> Result<HashMap<DeviceId, u64>, ApiError> {
+    let today = today(tz, now)?;
+    let sums = app.light(move |store| store.usage_by_device(Some(today))).await?;
+    Ok(by_device(sums))
+}
+
+fn by_device(sums: Vec<(DeviceId, UsageSum)>) -> HashMap<DeviceId, u64> {
+    sums.into_iter().map(|(id, sum)| (id, sum.tokens)).collect()
+}
+
+fn tokens_of(tokens: &HashMap<DeviceId, u64>, id: DeviceId) -> u64 {
+    tokens.get(&id).copied().unwrap_or(0)
+}
+
+fn checked_name(name: String) -> Result<String, ApiError> {
+    let name = name.trim().to_string();
+    let chars = name.chars().count();
+    if chars == 0 || chars > NAME_CHARS_MAX || name.chars().any(char::is_control) {
+        return Err(ApiError::invalid(
+            "name",
+            format!("The name must have 1 to {NAME_CHARS_MAX} characters, none of them a control character."),
+        ));
+    }
+    Ok(name)
+}
+
+/// `profile` with what `fields` says of type, tags and notes.
+fn edited(mut profile: DeviceProfile, fields: &mut Fields) -> Result<DeviceProfile, ApiError> {
+    if let Some(device_type) = fields.text("device_type")? {
+        if !DEVICE_TYPES.contains(&device_type.as_str()) {
+            let types = DEVICE_TYPES.join(", ");
+            return Err(ApiError::invalid("device_type", format!("`device_type` must be one of {types}.")));
+        }
+        profile.device_type = device_type;
+    }
+    if let Some(tags) = fields.texts("tags")? {
+        profile.tags = checked_tags(tags)?;
+    }
+    if let Some(notes) = fields.text("notes")? {
+        if notes.chars().count() > NOTES_CHARS_MAX {
+            return Err(ApiError::invalid(
+                "notes",
+                format!("The notes have {NOTES_CHARS_MAX} characters at most."),
+            ));
+        }
+        profile.notes = notes;
+    }
+    Ok(profile)
+}
+
+fn checked_tags(tags: Vec<String>) -> Result<Vec<String>, ApiError> {
+    let wrong = || {
+        let message = format!("There may be {TAGS_MAX} tags of 1 to {TAG_CHARS_MAX} characters each.");
+        ApiError::invalid("tags", message)
+    };
+    if tags.len() > TAGS_MAX {
+        return Err(wrong());
+    }
+    let mut checked: Vec<String> = Vec::with_capacity(tags.len());
+    for tag in tags {
+        let tag = tag.trim();
+        let chars = tag.chars().count();
+        if chars == 0 || chars > TAG_CHARS_MAX || tag.chars().any(char::is_control) {
+            return Err(wrong());
+        }
+        if !checked.iter().any(|other| other == tag) {
+            checked.push(tag.to_string());
+        }
+    }
+    Ok(checked)
+}
+
+fn install(app: &App, headers: &HeaderMap, key: &str) -> Install {
+    let server = match &app.options.ingest_url {
+        Some(url) => url.clone(),
+        None => format!("http://{}:{}", host_name(headers).unwrap_or("127.0.0.1"), app.options.ingest_port),
+    };
+    commands(&server, key)
+}
+
+fn commands(server: &str, key: &str) -> Install {
+    let unix = format!(
+        "OPENCLAW_WATCH_SERVER={} OPENCLAW_WATCH_API_KEY={} openclaw-watch-agent",
+        in_shell(server),
+        in_shell(key)
+    );
+    let windows = format!(
+        "$env:OPENCLAW_WATCH_SERVER={}; $env:OPENCLAW_WATCH_API_KEY={}; openclaw-watch-agent.exe",
+        in_powershell(server),
+        in_powershell(key)
+    );
+    Install { linux: unix.clone(), macos: unix, windows }
+}
+
+/// One word of a POSIX shell, whatever is in it.
+fn in_shell(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// One text of PowerShell, whatever is in it.
+fn in_powershell(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(body: &str, expected: Result<&str, &str>) {
+        let mut fields = Fields::parse(body.as_bytes()).unwrap();
+        let result =
+            edited(DeviceProfile { tags: vec!["kept".into()], ..DeviceProfile::default() }, &mut fields);
+        match (result, expected) {
+            (Ok(profile), Ok(text)) => {
+                assert_eq!(format!("{} {:?} {}", profile.device_type, profile.tags, profile.notes), text);
+            }
+            (Err(error), Err(field)) => assert_eq!(error.field.as_deref(), Some(field)),
+            (result, _) => panic!("{body}: {result:?}"),
+        }
+    }
+
+    #[test]
+    fn a_profile_is_checked_field_by_field() {
+        check(
+            r#"{"device_type": "nas", "tags": [" a ", "b", "a"], "notes": "n\n"}"#,
+            Ok("nas [\"a\", \"b\"] n\n"),
+        );
+        check("{}", Ok(" [\"kept\"] "));
+        check(r#"{"tags": []}"#, Ok(" [] "));
+        check(r#"{"device_type": "toaster"}"#, Err("device_type"));
+        check(r#"{"tags": [""]}"#, Err("tags"));
+        check(r#"{"tags": ["a\u0007"]}"#, Err("tags"));
+        check(&format!(r#"{{"tags": ["{}"]}}"#, "x".repeat(33)), Err("tags"));
+        check(&format!(r#"{{"notes": "{}"}}"#, "x".repeat(2001)), Err("notes"));
+        let many: Vec<String> = (0..17).map(|n| n.to_string()).collect();
+        check(&serde_json::json!({ "tags": many }).to_string(), Err("tags"));
+    }
+
+    #[test]
+    fn a_name_is_text_within_bounds() {
+        assert_eq!(checked_name(" <script>alert(1)</script> ".into()).unwrap(), "<script>alert(1)</script>");
+        assert_eq!(checked_name("密".repeat(64)).unwrap().chars().count(), 64);
+        for odd in ["", "  ", "a\u{0}b", "a\nb", &"x".repeat(65)] {
+            assert_eq!(checked_name(odd.into()).unwrap_err().field.as_deref(), Some("name"), "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn commands_quote_what_they_are_given() {
+        let commands = commands("http://nas:38889", "ocw_1");
+        assert_eq!(
+            commands.linux,
+            "OPENCLAW_WATCH_SERVER='http://nas:38889' OPENCLAW_WATCH_API_KEY='ocw_1' openclaw-watch-agent"
+        );
+        assert!(commands.windows.starts_with("$env:OPENCLAW_WATCH_SERVER='http://nas:38889'; "));
+        assert_eq!(in_shell("a'b$(id)"), r"'a'\''b$(id)'");
+        assert_eq!(in_powershell("a'b"), "'a''b'");
+    }
+}

@@ -1,0 +1,407 @@
+//! Range queries: what was asked, checked; what the store answered, as columns.
+
+use front::{ApiError, Response};
+use serde::ser::SerializeSeq;
+use serde::{Serialize, Serializer};
+use store::{Bucket, DeviceId, DeviceView, Gap, Kind, RangeAnswer, RangeQuery, Series, TimeRange, Timestamp};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::call::Call;
+use crate::model::{Number, json_text, to_json};
+use crate::params::{Params, number};
+
+/// Devices of one query.
+pub(crate) const DEVICES_MAX: usize = 200;
+/// Metrics, or beginnings of metrics, of one query.
+const METRICS_MAX: usize = 64;
+const METRIC_BYTES_MAX: usize = 1_024;
+const POINTS_MAX: u32 = 5_000;
+const POINTS_DEFAULT: u32 = 600;
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "describes the parameters; they are read one by one, so that faults name them")]
+pub(crate) struct QueryParams {
+    /// Which devices, up to 200; or use `tag`.
+    #[param(max_items = 200)]
+    device: Option<Vec<u32>>,
+    /// All devices with this tag.
+    tag: Option<String>,
+    /// Names of metrics, up to 64; one that ends in `*` means all that begin so.
+    #[param(min_items = 1, max_items = 64)]
+    metric: Vec<String>,
+    /// From when, Unix milliseconds.
+    #[param(minimum = 0, maximum = 253402300799999_i64)]
+    from_ms: i64,
+    /// To when, exclusive.
+    #[param(minimum = 0, maximum = 253402300799999_i64)]
+    to_ms: i64,
+    /// Points at most, 1 to 5000; 600 by default.
+    #[param(minimum = 1, maximum = 5000)]
+    points: Option<u32>,
+    /// Comma-separated: `avg`, `min`, `max`, `last`, `rate`; by default `avg,min,max`.
+    #[param(pattern = "^(avg|min|max|last|rate)(,(avg|min|max|last|rate))*$")]
+    agg: Option<String>,
+}
+
+/// What is computed of each step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Agg {
+    Avg,
+    Min,
+    Max,
+    Last,
+    Rate,
+}
+
+impl Agg {
+    const ALL: [(&str, Agg); 5] =
+        [("avg", Agg::Avg), ("min", Agg::Min), ("max", Agg::Max), ("last", Agg::Last), ("rate", Agg::Rate)];
+    const DEFAULT: [Agg; 3] = [Agg::Avg, Agg::Min, Agg::Max];
+}
+
+/// A checked request.
+#[derive(Debug)]
+struct Plan {
+    query: RangeQuery,
+    aggs: Vec<Agg>,
+}
+
+/// History of some metrics of some devices, as columns.
+#[utoipa::path(get, path = "/api/v1/query", operation_id = "query_history", tag = "history", params(QueryParams),
+    responses((status = 200, body = History)))]
+pub(crate) async fn query(call: Call) -> Result<Response, ApiError> {
+    let Plan { query, aggs } = plan(call.params()?, || call.app.store.devices())?;
+    let work = move |store: &store::Store| {
+        let answer = store.query(&query)?;
+        let gaps = store.gaps(&query.devices, query.range)?;
+        // Written here: an answer of some megabytes would hold up every other request of an async thread.
+        Ok(to_json(&History::of(&query, &answer, &aggs, gaps)))
+    };
+    Ok(json_text(call.app.heavy(work).await??))
+}
+
+fn plan(mut params: Params, devices: impl FnOnce() -> Vec<DeviceView>) -> Result<Plan, ApiError> {
+    let ids = params.all("device");
+    let tag = params.one("tag")?;
+    let metrics = params.all("metric");
+    let from_ms = required(params.time_ms("from_ms")?, "from_ms")?;
+    let to_ms = required(params.time_ms("to_ms")?, "to_ms")?;
+    let points = params.number("points", 1..=POINTS_MAX)?.unwrap_or(POINTS_DEFAULT);
+    let aggs = aggs(params.all("agg"))?;
+    params.finish()?;
+
+    let Some(range) = TimeRange::new(from_ms, to_ms) else {
+        return Err(ApiError::invalid("to_ms", "`to_ms` must be after `from_ms`."));
+    };
+    let mut ids = ids
+        .iter()
+        .map(|id| number("device", id, &(0..=u32::MAX)).map(DeviceId))
+        .collect::<Result<Vec<_>, _>>()?;
+    match tag {
+        Some(_) if !ids.is_empty() => {
+            return Err(ApiError::invalid("tag", "Give either `device` or `tag`."));
+        }
+        Some(tag) => {
+            ids = devices()
+                .iter()
+                .filter(|view| view.profile.tags.contains(&tag))
+                .map(|view| view.id)
+                .collect();
+        }
+        None if ids.is_empty() => return Err(ApiError::invalid("device", "`device` or `tag` is missing.")),
+        None => {}
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.len() > DEVICES_MAX {
+        return Err(ApiError::invalid("device", format!("A query has {DEVICES_MAX} devices at most.")));
+    }
+    Ok(Plan { query: RangeQuery { devices: ids, metrics: checked_metrics(metrics)?, range, points }, aggs })
+}
+
+fn required<T>(value: Option<T>, name: &str) -> Result<T, ApiError> {
+    value.ok_or_else(|| ApiError::invalid(name, format!("`{name}` is missing.")))
+}
+
+fn checked_metrics(mut metrics: Vec<String>) -> Result<Vec<String>, ApiError> {
+    metrics.sort_unstable();
+    metrics.dedup();
+    let odd = |metric: &String| metric.len() > METRIC_BYTES_MAX || metric.chars().any(char::is_control);
+    if metrics.is_empty() || metrics.len() > METRICS_MAX {
+        return Err(ApiError::invalid("metric", format!("A query has 1 to {METRICS_MAX} metrics.")));
+    }
+    if metrics.iter().any(odd) {
+        return Err(ApiError::invalid("metric", "This cannot be the name of a metric."));
+    }
+    Ok(metrics)
+}
+
+fn aggs(values: Vec<String>) -> Result<Vec<Agg>, ApiError> {
+    if values.is_empty() {
+        return Ok(Agg::DEFAULT.to_vec());
+    }
+    let mut aggs = Vec::new();
+    for word in values.iter().flat_map(|value| value.split(',')) {
+        let Some((_, agg)) = Agg::ALL.iter().find(|(name, _)| *name == word) else {
+            return Err(ApiError::invalid("agg", "`agg` may hold `avg`, `min`, `max`, `last` and `rate`."));
+        };
+        if !aggs.contains(agg) {
+            aggs.push(*agg);
+        }
+    }
+    Ok(aggs)
+}
+
+/// Some series over a range, each aggregate a column as long as `t_ms`; `null` where nothing was stored.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct History<'a> {
+    /// What it was read from: `raw`, `5m` or `1h`.
+    tier: &'static str,
+    /// Distance of two times; 0 when these are the rows themselves.
+    step_ms: i64,
+    from_ms: Timestamp,
+    to_ms: Timestamp,
+    /// With a step, the starts of the steps: multiples of it.
+    t_ms: &'a [Timestamp],
+    series: Vec<SeriesBody<'a>>,
+    gaps: Vec<GapBody>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Series)]
+struct SeriesBody<'a> {
+    device: u32,
+    metric: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Option<f64>>>)]
+    avg: Option<Column<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Option<f64>>>)]
+    min: Option<Column<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Option<f64>>>)]
+    max: Option<Column<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Option<f64>>>)]
+    last: Option<Column<'a>>,
+    /// Increase per second of a counter; `null` for others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Option<f64>>>)]
+    rate: Option<Column<'a>>,
+}
+
+/// A stretch in which nothing could have been stored.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Gap)]
+struct GapBody {
+    device: u32,
+    from_ms: Timestamp,
+    to_ms: Timestamp,
+    /// `device_offline` or `server_down`.
+    cause: &'static str,
+}
+
+impl<'a> History<'a> {
+    fn of(query: &RangeQuery, answer: &'a RangeAnswer, aggs: &[Agg], gaps: Vec<Gap>) -> History<'a> {
+        let series = answer.series.iter().map(|series| {
+            let column = |agg| {
+                aggs.contains(&agg).then_some(Column {
+                    series,
+                    agg,
+                    step_ms: answer.step_ms,
+                    t_ms: &answer.t_ms,
+                })
+            };
+            SeriesBody {
+                device: series.device.0,
+                metric: &series.metric,
+                avg: column(Agg::Avg),
+                min: column(Agg::Min),
+                max: column(Agg::Max),
+                last: column(Agg::Last),
+                rate: column(Agg::Rate),
+            }
+        });
+        History {
+            tier: answer.tier.as_str(),
+            step_ms: answer.step_ms,
+            from_ms: query.range.start(),
+            to_ms: query.range.end(),
+            t_ms: &answer.t_ms,
+            series: series.collect(),
+            gaps: merged(gaps),
+        }
+    }
+}
+
+/// One aggregate of one series; written straight into the answer, value by value.
+struct Column<'a> {
+    series: &'a Series,
+    agg: Agg,
+    step_ms: i64,
+    t_ms: &'a [Timestamp],
+}
+
+impl Serialize for Column<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let buckets = &self.series.buckets;
+        let mut seq = serializer.serialize_seq(Some(buckets.len()))?;
+        // Where the rows themselves are answered, a rate is over the time since the series' row before.
+        let mut before: Option<Timestamp> = None;
+        for (bucket, &t_ms) in buckets.iter().zip(self.t_ms) {
+            let span_ms =
+                if self.step_ms > 0 { Some(self.step_ms) } else { before.map(|before| t_ms - before) };
+            seq.serialize_element(&value(bucket, self.agg, self.series.kind, span_ms).map(Number))?;
+            if bucket.count > 0 {
+                before = Some(t_ms);
+            }
+        }
+        seq.end()
+    }
+}
+
+fn value(bucket: &Bucket, agg: Agg, kind: Kind, span_ms: Option<i64>) -> Option<f64> {
+    if bucket.count == 0 {
+        return None;
+    }
+    match agg {
+        Agg::Avg => Some(bucket.sum / bucket.count as f64),
+        Agg::Min => Some(bucket.min),
+        Agg::Max => Some(bucket.max),
+        Agg::Last => Some(bucket.last),
+        Agg::Rate => {
+            let span_ms = span_ms.filter(|span_ms| *span_ms > 0 && kind == Kind::Counter)?;
+            Some(bucket.increase / (span_ms as f64 / 1_000.0))
+        }
+    }
+}
+
+/// By device and time; what overlaps or touches with the same cause is one gap.
+fn merged(mut gaps: Vec<Gap>) -> Vec<GapBody> {
+    gaps.sort_by_key(|gap| (gap.device, gap.cause.as_str(), gap.from_ms));
+    let mut merged: Vec<GapBody> = Vec::with_capacity(gaps.len());
+    for gap in gaps {
+        let (device, cause) = (gap.device.0, gap.cause.as_str());
+        match merged.last_mut() {
+            Some(last) if last.device == device && last.cause == cause && gap.from_ms <= last.to_ms => {
+                last.to_ms = last.to_ms.max(gap.to_ms);
+            }
+            _ => merged.push(GapBody { device, from_ms: gap.from_ms, to_ms: gap.to_ms, cause }),
+        }
+    }
+    merged.sort_by_key(|gap| (gap.device, gap.from_ms));
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use store::{GapCause, Tier};
+
+    use super::*;
+
+    fn parse(query: &str) -> Result<Plan, ApiError> {
+        plan(Params::parse(Some(query)).unwrap(), Vec::new)
+    }
+
+    #[track_caller]
+    fn refused(query: &str, field: &str) {
+        let error = parse(query).unwrap_err();
+        assert_eq!((error.status.as_u16(), error.field.as_deref()), (422, Some(field)), "{query}");
+    }
+
+    #[test]
+    fn a_query_is_read_whole() {
+        let plan = parse(
+            "device=2&device=1&device=2&metric=cpu_percent&metric=disk_used*&from_ms=10&to_ms=20&points=5000&agg=rate,avg",
+        )
+        .unwrap();
+        assert_eq!(plan.query.devices, [DeviceId(1), DeviceId(2)]);
+        assert_eq!(plan.query.metrics, ["cpu_percent", "disk_used*"]);
+        assert_eq!((plan.query.range.start(), plan.query.range.end(), plan.query.points), (10, 20, 5000));
+        assert_eq!(plan.aggs, [Agg::Rate, Agg::Avg]);
+        let plain = parse("device=1&metric=m&from_ms=10&to_ms=20").unwrap();
+        assert_eq!((plain.query.points, plain.aggs.as_slice()), (600, &Agg::DEFAULT[..]));
+    }
+
+    #[test]
+    fn a_wrong_parameter_is_named() {
+        let good = "device=1&metric=m&from_ms=10&to_ms=20";
+        refused("metric=m&from_ms=10&to_ms=20", "device");
+        refused("device=x&metric=m&from_ms=10&to_ms=20", "device");
+        refused("device=1&from_ms=10&to_ms=20", "metric");
+        refused("device=1&metric=m%00&from_ms=10&to_ms=20", "metric");
+        refused("device=1&metric=m&to_ms=20", "from_ms");
+        refused("device=1&metric=m&from_ms=20&to_ms=20", "to_ms");
+        refused(&format!("{good}&agg=median"), "agg");
+        refused(&format!("{good}&agg=avg,"), "agg");
+        refused(&format!("{good}&points=0"), "points");
+        refused(&format!("{good}&points=5001"), "points");
+        refused(&format!("{good}&point=1"), "point");
+        refused(&format!("{good}&tag=home"), "tag");
+        let many: String = (0..201).map(|id| format!("device={id}&")).collect();
+        refused(&format!("{many}metric=m&from_ms=10&to_ms=20"), "device");
+        let many: String = (0..65).map(|n| format!("metric=m{n}&")).collect();
+        refused(&format!("{many}device=1&from_ms=10&to_ms=20"), "metric");
+    }
+
+    fn bucket(count: u64, sum: f64, increase: f64) -> Bucket {
+        Bucket { count, sum, min: 1.0, max: 2.5, first: 1.0, last: 2.0, increase }
+    }
+
+    #[track_caller]
+    fn check(kind: Kind, step_ms: i64, agg: &str, expected: &str) {
+        let nothing = Bucket { count: 0, sum: f64::NAN, ..bucket(0, 0.0, f64::NAN) };
+        let buckets = vec![bucket(2, 3.0, 0.0), nothing, bucket(4, 7.0, 30.0), bucket(1, 1.0, 5.0)];
+        let series = Series { device: DeviceId(1), metric: "m".into(), kind, buckets };
+        let answer = RangeAnswer {
+            tier: Tier::Raw,
+            step_ms,
+            t_ms: vec![0, 10_000, 20_000, 30_000],
+            series: vec![series],
+        };
+        let query = parse("device=1&metric=m&from_ms=0&to_ms=40000").unwrap().query;
+        let history = History::of(&query, &answer, &aggs(vec![agg.to_string()]).unwrap(), Vec::new());
+        let text = serde_json::to_string(&history.series).unwrap();
+        assert_eq!(text, format!(r#"[{{"device":1,"metric":"m",{expected}}}]"#));
+    }
+
+    #[test]
+    fn columns_are_null_where_nothing_was_stored() {
+        check(Kind::Gauge, 10_000, "avg", r#""avg":[1.5,null,1.75,1]"#);
+        check(Kind::Gauge, 10_000, "max,min", r#""min":[1,null,1,1],"max":[2.5,null,2.5,2.5]"#);
+        check(Kind::Gauge, 0, "last", r#""last":[2,null,2,2]"#);
+    }
+
+    #[test]
+    fn a_rate_is_of_counters_and_per_second() {
+        check(Kind::Counter, 10_000, "rate", r#""rate":[0,null,3,0.5]"#);
+        check(Kind::Gauge, 10_000, "rate", r#""rate":[null,null,null,null]"#);
+        // Rows themselves: 20 s, then 10 s since the row before.
+        check(Kind::Counter, 0, "rate", r#""rate":[null,null,1.5,0.5]"#);
+    }
+
+    #[test]
+    fn touching_gaps_of_one_cause_are_one() {
+        let gap = |device, from_ms, to_ms, cause| Gap { device: DeviceId(device), from_ms, to_ms, cause };
+        let (off, down) = (GapCause::DeviceOffline, GapCause::ServerDown);
+        let gaps = vec![
+            gap(2, 0, 5, off),
+            gap(1, 5, 9, off),
+            gap(1, 0, 5, off),
+            gap(1, 2, 3, off),
+            gap(1, 4, 6, down),
+            gap(1, 10, 11, off),
+        ];
+        let text = |g: &GapBody| format!("{} {}..{} {}", g.device, g.from_ms, g.to_ms, g.cause);
+        assert_eq!(
+            merged(gaps).iter().map(text).collect::<Vec<_>>(),
+            [
+                "1 0..9 device_offline",
+                "1 4..6 server_down",
+                "1 10..11 device_offline",
+                "2 0..5 device_offline"
+            ]
+        );
+    }
+}

@@ -1,0 +1,475 @@
+//! The configuration: file, then environment, then flags, each over the one before; checked whole, reported whole.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use tracing::level_filters::LevelFilter;
+
+use crate::keys::{KEYS, Key, nearest};
+
+/// Read when it is there, unless another is named.
+const FILE: &str = "openclaw-watch.toml";
+const FILE_VARIABLE: &str = "OPENCLAW_WATCH_CONFIG";
+
+/// The effective configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// Where the web port listens.
+    pub web_listen: SocketAddr,
+    /// Where the ingest port listens.
+    pub ingest_listen: SocketAddr,
+    /// What people type, without a path.
+    pub public_url: Option<String>,
+    /// What agents report to, without a path.
+    pub public_ingest_url: Option<String>,
+    /// What is logged.
+    pub log_level: LevelFilter,
+    /// How it is logged.
+    pub log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Task {
+    /// Run the server.
+    Serve(Config),
+    /// Ask a running server whether it is ready.
+    Healthcheck(Config),
+    /// Print this and be done.
+    Print(String),
+}
+
+/// All that is wrong, for a person.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Faults(Vec<String>);
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [one] => write!(f, "openclaw-watch: {one}"),
+            all => {
+                write!(f, "openclaw-watch: the configuration has {} faults:", all.len())?;
+                all.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
+            }
+        }
+    }
+}
+
+/// What the configuration is read from; tests put their own in.
+pub struct Sources<'a> {
+    /// The command line, program name first.
+    pub args: &'a [std::ffi::OsString],
+    /// A variable of the environment.
+    pub variable: &'a dyn Fn(&str) -> Option<String>,
+    /// A file's text.
+    pub read: &'a dyn Fn(&Path) -> std::io::Result<String>,
+}
+
+/// [`load`] from this process.
+///
+/// # Errors
+/// The configuration cannot be used. Ends the process where the command line cannot be read or asks for help.
+pub fn from_process() -> Result<Task, Faults> {
+    let args: Vec<_> = std::env::args_os().collect();
+    let sources = Sources {
+        args: &args,
+        variable: &|name| std::env::var(name).ok(),
+        read: &|path| std::fs::read_to_string(path),
+    };
+    let matches = command().try_get_matches_from(sources.args).unwrap_or_else(|error| error.exit());
+    load(&matches, &sources)
+}
+
+fn command() -> Command {
+    let settings = KEYS.iter().map(|key| {
+        let default = key.default.map(|default| format!(" [default: {default}]")).unwrap_or_default();
+        let help = format!("{}{default} [env: {}]", key.help, key.variable());
+        Arg::new(key.name).long(key.flag).value_name(key.value).help(help).global(true)
+    });
+    Command::new("openclaw-watch")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(env!("CARGO_PKG_DESCRIPTION"))
+        .args(settings)
+        .arg(
+            Arg::new("config")
+                .long("config")
+                .value_name("FILE")
+                .help(format!("Configuration file [default: {FILE}, if it is there] [env: {FILE_VARIABLE}]"))
+                .global(true),
+        )
+        .arg(
+            Arg::new("print_config")
+                .long("print-config")
+                .action(ArgAction::SetTrue)
+                .help("Print the effective configuration and where each setting comes from")
+                .global(true),
+        )
+        .subcommand(Command::new("serve").about("Run the server; this is what happens without a command"))
+        .subcommand(Command::new("healthcheck").about("Ask the running server whether it is ready"))
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    Default,
+    File(PathBuf),
+    Environment(String),
+    Flag(&'static str),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Default => write!(f, "default"),
+            Source::File(path) => write!(f, "{}", path.display()),
+            Source::Environment(name) => write!(f, "{name}"),
+            Source::Flag(name) => write!(f, "--{name}"),
+        }
+    }
+}
+
+fn load(matches: &ArgMatches, sources: &Sources<'_>) -> Result<Task, Faults> {
+    let mut faults = Vec::new();
+    let file = read_file(matches, sources, &mut faults);
+    let mut values = Values { found: Vec::new(), faults };
+    for key in &KEYS {
+        let flag = matches.get_one::<String>(key.name).map(|text| (text.clone(), Source::Flag(key.flag)));
+        let variable = || {
+            // An empty variable is how a compose file says "not set".
+            let text = (sources.variable)(&key.variable()).filter(|text| !text.is_empty())?;
+            Some((text, Source::Environment(key.variable())))
+        };
+        let filed = || file.get(key.name);
+        let default = || key.default.map(|text| (text.to_string(), Source::Default));
+        values.found.push((key, flag.or_else(variable).or_else(filed).or_else(default)));
+    }
+    let config = values.check()?;
+    if matches.get_flag("print_config") {
+        return Ok(Task::Print(values.print()));
+    }
+    match matches.subcommand_name() {
+        Some("healthcheck") => Ok(Task::Healthcheck(config)),
+        _ => Ok(Task::Serve(config)),
+    }
+}
+
+/// What the file says, by key.
+#[derive(Default)]
+struct Filed {
+    path: PathBuf,
+    table: toml::Table,
+}
+
+impl Filed {
+    fn get(&self, name: &str) -> Option<(String, Source)> {
+        let text = self.table.get(name)?.as_str()?;
+        Some((text.to_string(), Source::File(self.path.clone())))
+    }
+}
+
+fn read_file(matches: &ArgMatches, sources: &Sources<'_>, faults: &mut Vec<String>) -> Filed {
+    let named = matches.get_one::<String>("config").cloned();
+    let named = named.or_else(|| (sources.variable)(FILE_VARIABLE).filter(|path| !path.is_empty()));
+    let path = PathBuf::from(named.as_deref().unwrap_or(FILE));
+    let text = match (sources.read)(&path) {
+        Ok(text) => text,
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+            return Filed::default();
+        }
+        Err(error) => {
+            faults.push(format!("{}: cannot be read: {error}", path.display()));
+            return Filed::default();
+        }
+    };
+    let table = match text.parse::<toml::Table>() {
+        Ok(table) => table,
+        Err(error) => {
+            faults.push(format!("{}: is not TOML: {}", path.display(), error.to_string().trim_end()));
+            return Filed::default();
+        }
+    };
+    for (name, value) in &table {
+        if !KEYS.iter().any(|key| key.name == name) {
+            let nearest = nearest(name);
+            faults.push(format!("{}: there is no key `{name}`; did you mean `{nearest}`?", path.display()));
+        } else if !value.is_str() {
+            faults.push(format!("{}: `{name}` must be a text in quotes", path.display()));
+        }
+    }
+    Filed { path, table }
+}
+
+/// What was found, and what is wrong with it.
+struct Values {
+    found: Vec<(&'static Key, Option<(String, Source)>)>,
+    faults: Vec<String>,
+}
+
+impl Values {
+    fn check(&mut self) -> Result<Config, Faults> {
+        let data_dir = self.required("data_dir", |text| match text {
+            "" => Err("must name a folder".into()),
+            text => Ok(PathBuf::from(text)),
+        });
+        let web_listen = self.required("web_listen", address);
+        let ingest_listen = self.required("ingest_listen", address);
+        let public_url = self.optional("public_url", url);
+        let public_ingest_url = self.optional("public_ingest_url", url);
+        let log_level = self.required("log_level", |text| match text {
+            "error" => Ok(LevelFilter::ERROR),
+            "warn" => Ok(LevelFilter::WARN),
+            "info" => Ok(LevelFilter::INFO),
+            "debug" => Ok(LevelFilter::DEBUG),
+            "trace" => Ok(LevelFilter::TRACE),
+            _ => Err("must be error, warn, info, debug or trace".into()),
+        });
+        let log_format = self.required("log_format", |text| match text {
+            "text" => Ok(LogFormat::Text),
+            "json" => Ok(LogFormat::Json),
+            _ => Err("must be text or json".into()),
+        });
+        if web_listen.is_some() && web_listen == ingest_listen && web_listen.is_some_and(|a| a.port() != 0) {
+            self.faults.push("`web_listen` and `ingest_listen` must not be the same address".into());
+        }
+        match (data_dir, web_listen, ingest_listen, log_level, log_format) {
+            (Some(data_dir), Some(web_listen), Some(ingest_listen), Some(log_level), Some(log_format))
+                if self.faults.is_empty() =>
+            {
+                Ok(Config {
+                    data_dir,
+                    web_listen,
+                    ingest_listen,
+                    public_url,
+                    public_ingest_url,
+                    log_level,
+                    log_format,
+                })
+            }
+            _ => Err(Faults(std::mem::take(&mut self.faults))),
+        }
+    }
+
+    fn required<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let value = self.optional(name, parse);
+        // Each key with `required` has a default, so a missing value was a fault in itself.
+        debug_assert!(value.is_some() || !self.faults.is_empty(), "bug: {name} has no default");
+        value
+    }
+
+    fn optional<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let (_, found) = self.found.iter().find(|(key, _)| key.name == name)?;
+        let (text, source) = found.as_ref()?;
+        match parse(text) {
+            Ok(value) => Some(value),
+            Err(why) => {
+                self.faults.push(format!("`{name}` (from {source}) {why}; it is {text:?}"));
+                None
+            }
+        }
+    }
+
+    /// The effective configuration as a file that could be used again. No setting is a secret.
+    fn print(&self) -> String {
+        let line = |(key, found): &(&Key, Option<(String, Source)>)| match found {
+            Some((text, source)) => {
+                format!("{} = {}  # {source}\n", key.name, toml::Value::String(text.clone()))
+            }
+            None => format!("# {} is not set\n", key.name),
+        };
+        self.found.iter().map(line).collect()
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "must be an IP address and a port, like 127.0.0.1:38888 or [::]:38888".into())
+}
+
+/// `http://host` or `https://host:port`, and nothing after it.
+fn url(text: &str) -> Result<String, String> {
+    let wrong =
+        || "must be like https://watch.example.org or http://192.168.1.2:38888, without a path".to_string();
+    let url = text.strip_suffix('/').unwrap_or(text);
+    let authority = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).ok_or_else(wrong)?;
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(v6) => {
+            let (host, rest) = v6.split_once(']').ok_or_else(wrong)?;
+            host.parse::<std::net::Ipv6Addr>().map_err(|_| wrong())?;
+            (host, rest.strip_prefix(':').map_or(rest.is_empty().then_some(None), |port| Some(Some(port))))
+        }
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host, Some(Some(port))),
+            None => (authority, Some(None)),
+        },
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
+    let good_host = !host.is_empty() && host.chars().all(plain);
+    let good_port = match port {
+        None => false,
+        Some(None) => true,
+        Some(Some(port)) => {
+            port.bytes().all(|c| c.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|p| p > 0)
+        }
+    };
+    if good_host && good_port { Ok(url.to_string()) } else { Err(wrong()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::io::{Error, ErrorKind};
+
+    use super::*;
+
+    /// What comes of these flags, variables (`NAME=value`) and file.
+    fn outcome(args: &str, variables: &[&str], file: Option<&str>) -> Result<Task, Faults> {
+        let args: Vec<OsString> =
+            std::iter::once("openclaw-watch").chain(args.split_whitespace()).map(OsString::from).collect();
+        let sources = Sources {
+            args: &args,
+            variable: &|name| {
+                let mut pairs = variables.iter().filter_map(|variable| variable.split_once('='));
+                pairs.find(|(n, _)| *n == name).map(|(_, value)| value.to_string())
+            },
+            read: &|path| match file {
+                Some(text) if path == Path::new(FILE) => Ok(text.to_string()),
+                _ => Err(Error::from(ErrorKind::NotFound)),
+            },
+        };
+        load(&command().try_get_matches_from(&args).unwrap(), &sources)
+    }
+
+    fn config(args: &str, variables: &[&str], file: Option<&str>) -> Config {
+        match outcome(args, variables, file) {
+            Ok(Task::Serve(config)) => config,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn refused(args: &str, variables: &[&str], file: Option<&str>, expected: &[&str]) {
+        assert_eq!(
+            outcome(args, variables, file).unwrap_err(),
+            Faults(expected.iter().map(|t| t.to_string()).collect())
+        );
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_hold_where_nothing_is_said() {
+        let config = config("", &[], None);
+        assert_eq!(config.data_dir, Path::new("./data"));
+        assert_eq!(config.web_listen.to_string(), "0.0.0.0:38888");
+        assert_eq!(config.ingest_listen.to_string(), "0.0.0.0:38889");
+        assert_eq!((config.public_url, config.log_level), (None, LevelFilter::INFO));
+    }
+
+    #[test]
+    fn flags_go_over_the_environment_and_that_over_the_file() {
+        let file = Some("data_dir = \"file\"\nlog_level = \"warn\"\npublic_url = \"https://w.example/\"");
+        let variables = ["OPENCLAW_WATCH_DATA_DIR=environment", "OPENCLAW_WATCH_LOG_FORMAT="];
+        assert_eq!(config("", &[], file).data_dir, Path::new("file"));
+        assert_eq!(config("", &variables, file).data_dir, Path::new("environment"));
+        let all = config("--data-dir flag", &variables, file);
+        assert_eq!((all.data_dir.as_path(), all.log_level), (Path::new("flag"), LevelFilter::WARN));
+        assert_eq!(all.log_format, LogFormat::Text, "an empty variable is not set");
+        assert_eq!(all.public_url.as_deref(), Some("https://w.example"));
+        assert_eq!(config("serve --data-dir flag", &variables, file), all);
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once() {
+        refused(
+            "--web-listen here",
+            &["OPENCLAW_WATCH_LOG_LEVEL=loud"],
+            Some("datadir = \"x\"\nlog_format = 1\npublic_url = \"watch.example\""),
+            &[
+                "openclaw-watch.toml: there is no key `datadir`; did you mean `data_dir`?",
+                "openclaw-watch.toml: `log_format` must be a text in quotes",
+                "`web_listen` (from --web-listen) must be an IP address and a port, like 127.0.0.1:38888 or [::]:38888; it is \"here\"",
+                "`public_url` (from openclaw-watch.toml) must be like https://watch.example.org or http://192.168.1.2:38888, without a path; it is \"watch.example\"",
+                "`log_level` (from OPENCLAW_WATCH_LOG_LEVEL) must be error, warn, info, debug or trace; it is \"loud\"",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_named_file_must_be_there() {
+        let missing = Error::from(ErrorKind::NotFound);
+        refused("--config other.toml", &[], None, &[&format!("other.toml: cannot be read: {missing}")]);
+        refused(
+            "",
+            &["OPENCLAW_WATCH_CONFIG=o.toml"],
+            None,
+            &[&format!("o.toml: cannot be read: {missing}")],
+        );
+    }
+
+    #[test]
+    fn the_ports_must_differ() {
+        let same = "--web-listen 127.0.0.1:1 --ingest-listen 127.0.0.1:1";
+        refused(same, &[], None, &["`web_listen` and `ingest_listen` must not be the same address"]);
+        config("--web-listen 127.0.0.1:0 --ingest-listen 127.0.0.1:0", &[], None);
+    }
+
+    #[test]
+    fn a_url_is_scheme_and_host() {
+        for good in [
+            "http://a",
+            "https://a.example",
+            "http://192.168.1.2:38888",
+            "https://[fe80::1]",
+            "http://[::1]:8",
+        ] {
+            assert_eq!(url(good).as_deref(), Ok(good));
+        }
+        for odd in [
+            "",
+            "a",
+            "ftp://a",
+            "http://",
+            "http://a/b",
+            "http://a:",
+            "http://a:0",
+            "http://a:x",
+            "http://a:70000",
+            "http://u@a",
+            "http://a'b",
+            "http://[::1",
+            "http://[x]",
+            "http://[::1]8",
+            "http://a?b",
+            "http://a:+1",
+        ] {
+            assert!(url(odd).is_err(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn what_is_printed_can_be_read_again() {
+        let args = "--print-config --data-dir a\"b";
+        let Ok(Task::Print(text)) = outcome(args, &["OPENCLAW_WATCH_LOG_LEVEL=debug"], None) else {
+            panic!()
+        };
+        assert!(text.contains("log_level = \"debug\"  # OPENCLAW_WATCH_LOG_LEVEL\n"), "{text}");
+        assert!(text.contains("# public_url is not set\n"), "{text}");
+        let again = config("", &[], Some(&text));
+        assert_eq!((again.data_dir.as_path(), again.log_level), (Path::new("a\"b"), LevelFilter::DEBUG));
+    }
+}

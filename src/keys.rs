@@ -1,0 +1,126 @@
+//! The settings there are: one table for flags, environment, file and help.
+
+/// One setting.
+pub struct Key {
+    /// As in the configuration file; the environment's variable is `OPENCLAW_WATCH_` and this in capitals.
+    pub name: &'static str,
+    /// As on the command line, without the dashes before it: the name with `-` for `_`.
+    pub flag: &'static str,
+    /// What stands for its value in the help.
+    pub value: &'static str,
+    /// `None`: it may be left out.
+    pub default: Option<&'static str>,
+    /// One sentence.
+    pub help: &'static str,
+}
+
+/// All settings.
+pub const KEYS: [Key; 7] = [
+    Key {
+        name: "data_dir",
+        flag: "data-dir",
+        value: "FOLDER",
+        default: Some("./data"),
+        help: "Where everything is kept",
+    },
+    Key {
+        name: "web_listen",
+        flag: "web-listen",
+        value: "ADDRESS",
+        default: Some("0.0.0.0:38888"),
+        help: "Where browsers and scripts connect",
+    },
+    Key {
+        name: "ingest_listen",
+        flag: "ingest-listen",
+        value: "ADDRESS",
+        default: Some("0.0.0.0:38889"),
+        help: "Where agents connect",
+    },
+    Key {
+        name: "public_url",
+        flag: "public-url",
+        value: "URL",
+        default: None,
+        help: "What people type to get to the web port, like https://watch.example.org; with https, signing in works by TLS only",
+    },
+    Key {
+        name: "public_ingest_url",
+        flag: "public-ingest-url",
+        value: "URL",
+        default: None,
+        help: "What agents report to, for the install commands; by default the host a browser used, with the ingest port",
+    },
+    Key {
+        name: "log_level",
+        flag: "log-level",
+        value: "LEVEL",
+        default: Some("info"),
+        help: "What is logged to standard error: error, warn, info, debug or trace",
+    },
+    Key {
+        name: "log_format",
+        flag: "log-format",
+        value: "FORMAT",
+        default: Some("text"),
+        help: "text or json",
+    },
+];
+
+impl Key {
+    /// As in the environment.
+    pub fn variable(&self) -> String {
+        format!("OPENCLAW_WATCH_{}", self.name.to_ascii_uppercase())
+    }
+}
+
+/// The setting whose name is most like `word`.
+pub fn nearest(word: &str) -> &'static str {
+    let word = word.to_ascii_lowercase().replace('-', "_");
+    let by_distance = KEYS.iter().min_by_key(|key| distance(&word, key.name));
+    by_distance.map_or("", |key| key.name)
+}
+
+/// How many letters must be added, taken away or changed to make one word the other.
+fn distance(a: &str, b: &str) -> usize {
+    // One row of the table at a time: row[j] is the distance of what was read of `a` to the first j letters of `b`.
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, letter) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, other) in b.iter().enumerate() {
+            let changed = diagonal + usize::from(letter != *other);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_is_the_name_with_dashes() {
+        for key in &KEYS {
+            assert_eq!(key.flag, key.name.replace('_', "-"));
+        }
+    }
+
+    #[test]
+    fn a_distance_counts_changes() {
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("same", "same"), 0);
+    }
+
+    #[test]
+    fn a_mistyped_key_finds_its_own() {
+        assert_eq!(nearest("data-dir"), "data_dir");
+        assert_eq!(nearest("datadir"), "data_dir");
+        assert_eq!(nearest("web_port"), "web_listen");
+        assert_eq!(nearest("loglevel"), "log_level");
+    }
+}

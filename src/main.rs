@@ -1,0 +1,56 @@
+//! The server: reads its configuration, opens the store, starts both ports, waits for a stop, drains.
+
+mod config;
+mod healthcheck;
+mod keys;
+mod serve;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use config::{Config, LogFormat, Task};
+
+/// A command that failed while it ran.
+const FAILED: u8 = 1;
+/// A command line or configuration that cannot be used.
+const UNUSABLE: u8 = 2;
+
+fn main() -> ExitCode {
+    match config::from_process() {
+        Err(faults) => {
+            eprintln!("{faults}");
+            ExitCode::from(UNUSABLE)
+        }
+        Ok(Task::Print(text)) => {
+            // Nobody reads it any more when this fails.
+            let _ = std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Ok(Task::Healthcheck(config)) => done(healthcheck::run(config.web_listen)),
+        Ok(Task::Serve(config)) => {
+            log_to_stderr(&config);
+            done(serve::run(config))
+        }
+    }
+}
+
+fn done(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("openclaw-watch: {error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn log_to_stderr(config: &Config) {
+    let log = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(config.log_level)
+        .with_ansi(std::io::stderr().is_terminal());
+    match config.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}

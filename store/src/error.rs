@@ -1,0 +1,75 @@
+//! What can go wrong in the store.
+
+use std::path::PathBuf;
+
+/// An error of the store, for whoever must act on it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another server has the data folder open.
+    #[error(
+        "the data folder {path} is in use by another server; stop that one or choose another folder with --data-dir"
+    )]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The data folder cannot be used.
+    #[error(
+        "the data folder {path} cannot be used: {source}; check that it exists and that this user may write there"
+    )]
+    Folder {
+        /// The folder or the file in it.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file was written by a newer version.
+    #[error(
+        "{file} has schema {found}, this version knows up to {known}; it was written by a newer OpenClaw Watch: update this one"
+    )]
+    Newer {
+        /// Name of the file.
+        file: &'static str,
+        /// Its schema.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// Stored bytes are not what was written.
+    #[error("{what} is damaged: {why}")]
+    Corrupt {
+        /// Which thing, with its number.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Something with that name is there already.
+    #[error("{what} exists already")]
+    Conflict {
+        /// Which thing.
+        what: &'static str,
+    },
+    /// No such thing.
+    #[error("there is no such {what}")]
+    NotFound {
+        /// Which thing.
+        what: &'static str,
+    },
+    /// A query asks for more than its budget allows.
+    #[error(
+        "the query reads more than {limit} samples; ask for a shorter range, fewer series or fewer points"
+    )]
+    TooMuch {
+        /// The budget in samples.
+        limit: usize,
+    },
+    /// The database failed.
+    #[error("database: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A thread of the store has ended.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// `Result` with the store's error.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,71 @@
+//! Why a chart has a hole.
+
+use crate::error::Result;
+use crate::meta::Meta;
+use crate::types::{DeviceId, TimeRange, Timestamp};
+use crate::{Event, Gap, GapCause};
+
+/// A server that was away for less than this left no hole worth showing, milliseconds.
+const SERVER_DOWN_MIN_MS: i64 = 10_000;
+
+/// The gaps of some devices within a range, by device and time.
+pub fn gaps(meta: &Meta, devices: &[DeviceId], range: TimeRange) -> Result<Vec<Gap>> {
+    let starts = meta.events_from(None, &["server_start"], range.start())?;
+    let mut gaps = Vec::new();
+    for &device in devices {
+        let events = meta.events_from(Some(device), &["offline", "online"], range.start())?;
+        let silent = offline_spans(&events).into_iter().map(|(from, to)| (from, to, GapCause::DeviceOffline));
+        let down = down_spans(&starts).into_iter().map(|(from, to)| (from, to, GapCause::ServerDown));
+        let mut own: Vec<Gap> = silent
+            .chain(down)
+            .filter_map(|(from, to, cause)| {
+                let (from_ms, to_ms) = (from.max(range.start()), to.min(range.end()));
+                (from_ms < to_ms).then_some(Gap { device, from_ms, to_ms, cause })
+            })
+            .collect();
+        own.sort_by_key(|g| g.from_ms);
+        gaps.append(&mut own);
+    }
+    Ok(gaps)
+}
+
+/// From the last report before each silence to the first after it.
+fn offline_spans(events: &[Event]) -> Vec<(Timestamp, Timestamp)> {
+    let mut spans = Vec::new();
+    let mut since = None;
+    for event in events {
+        if event.kind == "offline" {
+            since.get_or_insert(event.detail["last_seen_ms"].as_i64().unwrap_or(event.t_ms));
+        } else if let Some(since) = since.take() {
+            spans.push((since, event.t_ms));
+        }
+    }
+    spans.extend(since.map(|since| (since, Timestamp::MAX)));
+    spans
+}
+
+fn down_spans(starts: &[Event]) -> Vec<(Timestamp, Timestamp)> {
+    let span = |e: &Event| Some((e.detail["down_from_ms"].as_i64()?, e.t_ms));
+    starts.iter().filter_map(span).filter(|(from, to)| to - from >= SERVER_DOWN_MIN_MS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(kind: &str, t_ms: i64, last_seen_ms: i64) -> Event {
+        let detail = serde_json::json!({ "last_seen_ms": last_seen_ms });
+        Event { id: t_ms, device: Some(DeviceId(1)), t_ms, kind: kind.into(), detail }
+    }
+
+    #[test]
+    fn a_silence_begins_with_the_last_report_and_may_still_last() {
+        let events = [
+            event("online", 5, 0),
+            event("offline", 40, 10),
+            event("online", 60, 0),
+            event("offline", 99, 70),
+        ];
+        assert_eq!(offline_spans(&events), [(10, 60), (70, i64::MAX)]);
+    }
+}

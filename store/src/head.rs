@@ -1,0 +1,180 @@
+//! The head: rows not sealed yet, as columns per stream.
+//!
+//! Rows may come late and out of order; they are kept as they come and put in order when they are read or sealed.
+//! A generation that is closed goes on being read until its chunks are committed.
+
+use crate::tail::StoredBatch;
+use crate::types::{DeviceId, Kind, Presence, TimeRange, Timestamp};
+use parking_lot::RwLock;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The rows that came between two seals.
+#[derive(Debug, Default)]
+pub struct Generation {
+    /// Its number; counts up.
+    pub number: i64,
+    /// When its first batch arrived, by the server's clock.
+    pub opened_ms: Option<Timestamp>,
+    /// Values in it.
+    pub samples: usize,
+    /// The rows by stream.
+    pub streams: HashMap<DeviceId, Buffer>,
+}
+
+/// The rows of one stream, in the order they came.
+#[derive(Debug, Default, Clone)]
+pub struct Buffer {
+    /// Their times.
+    pub t_ms: Vec<Timestamp>,
+    /// Their columns; a shorter one has no value in the rows past its end.
+    pub columns: Vec<BufferColumn>,
+    places: HashMap<u32, usize>,
+}
+
+/// One metric's values in a buffer.
+#[derive(Debug, Clone)]
+pub struct BufferColumn {
+    pub metric: u32,
+    pub kind: Kind,
+    values: Vec<f64>,
+    present: Vec<u64>,
+}
+
+impl BufferColumn {
+    /// The value in row `i`, if there is one.
+    pub fn get(&self, i: usize) -> Option<f64> {
+        let set = self.present.get(i / 64).is_some_and(|w| w >> (i % 64) & 1 == 1);
+        set.then(|| self.values[i])
+    }
+
+    fn push(&mut self, at: usize, values: &[f64], present: &Presence) {
+        self.values.resize(at, 0.0);
+        self.values.extend_from_slice(values);
+        self.present.resize(self.values.len().div_ceil(64), 0);
+        for i in 0..values.len() {
+            if present.has(i) {
+                self.present[(at + i) / 64] |= 1 << ((at + i) % 64);
+            }
+        }
+    }
+}
+
+impl Buffer {
+    /// The column of a metric.
+    pub fn column(&self, metric: u32) -> Option<&BufferColumn> {
+        self.places.get(&metric).map(|&at| &self.columns[at])
+    }
+
+    fn push(&mut self, batch: &StoredBatch) {
+        let at = self.t_ms.len();
+        self.t_ms.extend_from_slice(&batch.t_ms);
+        for column in &batch.columns {
+            let place = *self.places.entry(column.metric).or_insert_with(|| {
+                self.columns.push(BufferColumn {
+                    metric: column.metric,
+                    kind: column.kind,
+                    values: Vec::new(),
+                    present: Vec::new(),
+                });
+                self.columns.len() - 1
+            });
+            let kept = &mut self.columns[place];
+            kept.kind = column.kind;
+            kept.push(at, &column.values, &column.present);
+        }
+    }
+
+    /// Appends the values of one metric within a range, in the order they came.
+    pub fn read(&self, metric: u32, range: TimeRange, into: &mut Vec<(Timestamp, f64)>) {
+        let Some(column) = self.column(metric) else { return };
+        for (i, &t) in self.t_ms.iter().enumerate() {
+            if range.contains(t)
+                && let Some(value) = column.get(i)
+            {
+                into.push((t, value));
+            }
+        }
+    }
+}
+
+/// The open generation and the one being sealed.
+pub struct Head(RwLock<State>);
+
+struct State {
+    open: Generation,
+    sealing: Option<Arc<Generation>>,
+}
+
+impl Head {
+    /// An empty one whose open generation has this number.
+    pub fn new(number: i64) -> Head {
+        let open = Generation { number, ..Generation::default() };
+        Head(RwLock::new(State { open, sealing: None }))
+    }
+
+    /// Takes in batches that are on disk.
+    pub fn push(&self, batches: &[StoredBatch]) {
+        let mut state = self.0.write();
+        for batch in batches {
+            // Also without rows: its group leaves the tail only with its generation.
+            state.open.opened_ms.get_or_insert(batch.received_ms);
+            if batch.t_ms.is_empty() {
+                continue;
+            }
+            state.open.samples +=
+                batch.columns.iter().map(|c| c.present.count(c.values.len())).sum::<usize>();
+            state.open.streams.entry(batch.device).or_default().push(batch);
+        }
+    }
+
+    /// Number, first arrival and samples of the open generation, and whether another is being sealed.
+    pub fn open_generation(&self) -> (i64, Option<Timestamp>, usize, bool) {
+        let state = self.0.read();
+        (state.open.number, state.open.opened_ms, state.open.samples, state.sealing.is_some())
+    }
+
+    /// Closes the open generation and begins the next. `None` while another is being sealed.
+    pub fn close_generation(&self) -> Option<Arc<Generation>> {
+        let mut state = self.0.write();
+        if state.sealing.is_some() {
+            return None;
+        }
+        let next = Generation { number: state.open.number + 1, ..Generation::default() };
+        let closed = Arc::new(std::mem::replace(&mut state.open, next));
+        state.sealing = Some(closed.clone());
+        Some(closed)
+    }
+
+    /// The chunks of the closed generation are committed.
+    pub fn sealed(&self) {
+        self.0.write().sealing = None;
+    }
+
+    /// Forgets a deleted device's rows, except those being sealed, which the seal drops itself.
+    pub fn forget(&self, device: DeviceId) {
+        let mut state = self.0.write();
+        if let Some(buffer) = state.open.streams.remove(&device) {
+            let gone: usize = buffer
+                .columns
+                .iter()
+                .map(|c| c.present.iter().map(|w| w.count_ones() as usize).sum::<usize>())
+                .sum();
+            state.open.samples = state.open.samples.saturating_sub(gone);
+        }
+    }
+
+    /// Samples held.
+    pub fn samples(&self) -> usize {
+        let state = self.0.read();
+        state.open.samples + state.sealing.as_ref().map_or(0, |g| g.samples)
+    }
+
+    /// Looks at a stream's buffers, the older first.
+    pub fn with<T>(&self, stream: DeviceId, look: impl FnOnce(&[&Buffer]) -> T) -> T {
+        let state = self.0.read();
+        let sealing = state.sealing.as_ref().and_then(|g| g.streams.get(&stream));
+        let buffers: Vec<&Buffer> = sealing.into_iter().chain(state.open.streams.get(&stream)).collect();
+        look(&buffers)
+    }
+}

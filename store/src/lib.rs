@@ -1,0 +1,45 @@
+//! Everything that is kept: samples in the time-series engine; devices, usage, logs, events and accounts beside it.
+//!
+//! The store has no async, no HTTP and no clock: every moment is an argument. Its threads belong to it and are joined
+//! by [`Store::close`].
+//!
+//! ```text
+//! submit ─► queue ─► writer ─► tail.db (synced) ─► head, registry ─► reply
+//!                                   │                 │
+//!                                   │              sealer ─► chunks.db (raw, 5 min, 1 h)
+//!                                   └────────────► recorder ─► meta.db (usage, logs, events)
+//! ```
+
+pub mod chunk;
+mod chunk_table;
+mod db;
+mod error;
+mod gaps;
+mod head;
+mod meta;
+mod metrics;
+mod open;
+mod presence;
+mod read;
+mod registry;
+mod rollup;
+mod seal;
+mod seen;
+mod shared;
+mod store;
+mod tail;
+mod types;
+mod views;
+mod workers;
+mod writer;
+
+pub use error::{Error, Result};
+pub use meta::USAGE_SLOT_MS;
+pub use open::Options;
+pub use presence::{INTERVAL_DEFAULT_MS, SILENCE_MIN_MS};
+pub use read::{QUERY_SAMPLES_MAX, QUERY_SERIES_MAX};
+pub use registry::METRICS_PER_DEVICE_MAX;
+pub use store::Store;
+pub use types::*;
+pub use views::*;
+pub use writer::QUEUE_BATCHES_MAX;

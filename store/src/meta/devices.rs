@@ -1,0 +1,171 @@
+//! Devices as they are kept.
+
+use super::{Meta, conflict};
+use crate::chunk_table::give_back_pages;
+use crate::error::{Error, Result};
+use crate::registry::{DeviceRecord, DeviceStatus};
+use crate::types::{DeviceId, Timestamp};
+use crate::{DeviceProfile, DeviceState};
+use rusqlite::{Row, params};
+use std::collections::BTreeMap;
+
+/// Rows deleted in one transaction, so that the recorder never waits long.
+const DELETE_ROWS_MAX: u32 = 2_000;
+
+impl Meta {
+    /// All devices.
+    pub fn devices(&self) -> Result<Vec<DeviceRecord>> {
+        self.read(|db| {
+            let mut statement = db.prepare(
+                "SELECT id, name, device_type, tags, notes, key_hash, created_ms, last_seen_ms, interval_ms,
+                 agent_version, facts, states, state, reason, since_ms FROM device ORDER BY id",
+            )?;
+            let records = statement.query_map([], record)?;
+            Ok(records.collect::<rusqlite::Result<Vec<_>>>()?)
+        })
+    }
+
+    /// Adds a device.
+    pub fn add_device(
+        &self,
+        profile: &DeviceProfile,
+        key_hash: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<DeviceRecord> {
+        let db = self.writer.lock();
+        db.prepare_cached(
+            "INSERT INTO device (name, device_type, tags, notes, key_hash, created_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            profile.name,
+            profile.device_type,
+            to_json(&profile.tags),
+            profile.notes,
+            key_hash,
+            now
+        ])
+        .map_err(|e| conflict(e, "a device of that name"))?;
+        let id = db.last_insert_rowid();
+        let mut statement = db.prepare_cached(
+            "SELECT id, name, device_type, tags, notes, key_hash, created_ms, last_seen_ms, interval_ms,
+             agent_version, facts, states, state, reason, since_ms FROM device WHERE id = ?1",
+        )?;
+        Ok(statement.query_row([id], record)?)
+    }
+
+    /// Changes what the user says of a device, and its key.
+    pub fn edit_device(&self, id: DeviceId, profile: &DeviceProfile, key_hash: &[u8; 32]) -> Result<()> {
+        let changed = self
+            .writer
+            .lock()
+            .prepare_cached(
+                "UPDATE device SET name = ?2, device_type = ?3, tags = ?4, notes = ?5, key_hash = ?6 WHERE id = ?1",
+            )?
+            .execute(params![
+                id.0,
+                profile.name,
+                profile.device_type,
+                to_json(&profile.tags),
+                profile.notes,
+                key_hash
+            ])
+            .map_err(|e| conflict(e, "a device of that name"))?;
+        if changed == 0 { Err(Error::NotFound { what: "device" }) } else { Ok(()) }
+    }
+
+    /// Keeps the status of devices.
+    pub fn keep_statuses(&self, statuses: &[(DeviceId, DeviceStatus)]) -> Result<()> {
+        if statuses.is_empty() {
+            return Ok(());
+        }
+        let mut db = self.writer.lock();
+        let tx = db.transaction()?;
+        {
+            let mut update = tx.prepare_cached(
+                "UPDATE device SET last_seen_ms = ?2, interval_ms = ?3, agent_version = ?4, facts = ?5, states = ?6,
+                 state = ?7, reason = ?8, since_ms = ?9 WHERE id = ?1",
+            )?;
+            for (id, status) in statuses {
+                update.execute(params![
+                    id.0,
+                    status.last_seen_ms,
+                    status.interval_ms,
+                    status.agent_version,
+                    to_json(&status.facts),
+                    to_json(&status.states),
+                    status.state.as_str(),
+                    status.reason,
+                    status.since_ms
+                ])?;
+            }
+        }
+        Ok(tx.commit()?)
+    }
+
+    /// Deletes a device with its logs, events and usage; nothing new of it may come any more. Returns how many logs, events and bytes of text.
+    pub fn delete_device(&self, id: DeviceId) -> Result<(u64, u64, u64)> {
+        let (mut logs, mut bytes) = (0, 0);
+        loop {
+            let db = self.writer.lock();
+            let mut statement = db.prepare_cached(
+                "DELETE FROM log WHERE id IN (SELECT id FROM log WHERE device = ?1 LIMIT ?2)
+                 RETURNING length(CAST(message AS BLOB)) + length(CAST(source AS BLOB))",
+            )?;
+            let lengths = statement.query_map(params![id.0, DELETE_ROWS_MAX], |row| row.get::<_, i64>(0))?;
+            let lengths = lengths.collect::<rusqlite::Result<Vec<_>>>()?;
+            logs += lengths.len() as u64;
+            bytes += lengths.iter().sum::<i64>() as u64;
+            if lengths.is_empty() {
+                break;
+            }
+        }
+        let db = self.writer.lock();
+        let events = db.execute("DELETE FROM event WHERE device = ?1", [id.0])? as u64;
+        db.execute("DELETE FROM usage_event WHERE device = ?1", [id.0])?;
+        db.execute("DELETE FROM usage_slot WHERE device = ?1", [id.0])?;
+        // Last: a deletion that was cut short is begun again by the user, who still sees the device.
+        db.execute("DELETE FROM device WHERE id = ?1", [id.0])?;
+        give_back_pages(&db)?;
+        Ok((logs, events, bytes))
+    }
+}
+
+fn record(row: &Row<'_>) -> rusqlite::Result<DeviceRecord> {
+    let state = match row.get_ref(12)?.as_str()? {
+        "online" => DeviceState::Online,
+        "degraded" => DeviceState::Degraded,
+        "offline" => DeviceState::Offline,
+        _ => DeviceState::New,
+    };
+    Ok(DeviceRecord {
+        id: DeviceId(row.get(0)?),
+        profile: DeviceProfile {
+            name: row.get(1)?,
+            device_type: row.get(2)?,
+            tags: from_json(row.get_ref(3)?.as_str()?),
+            notes: row.get(4)?,
+        },
+        key_hash: row.get(5)?,
+        created_ms: row.get(6)?,
+        status: DeviceStatus {
+            last_seen_ms: row.get(7)?,
+            interval_ms: row.get(8)?,
+            agent_version: row.get(9)?,
+            facts: from_json::<BTreeMap<String, String>>(row.get_ref(10)?.as_str()?),
+            states: from_json::<BTreeMap<String, String>>(row.get_ref(11)?.as_str()?),
+            state,
+            reason: row.get(13)?,
+            since_ms: row.get(14)?,
+        },
+    })
+}
+
+fn to_json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("plain strings become JSON")
+}
+
+/// What somebody edited by hand into something else counts as empty.
+fn from_json<T: serde::de::DeserializeOwned + Default>(text: &str) -> T {
+    serde_json::from_str(text).unwrap_or_default()
+}

@@ -1,0 +1,180 @@
+//! Opening a data folder: lock, recovery, threads.
+
+use crate::chunk_table::ChunkTable;
+use crate::error::{Error, Result};
+use crate::head::Head;
+use crate::meta::Meta;
+use crate::metrics::Dictionary;
+use crate::registry::{Happening, Registry};
+use crate::shared::Shared;
+use crate::store::{Store, Threads};
+use crate::tail::{Group, Tail};
+use crate::types::{DeviceId, Timestamp};
+use crate::writer::{QUEUE_BATCHES_MAX, Writer};
+use crate::{workers, writer};
+use crossbeam_channel::bounded;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// How a store is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The data folder; made with mode 0700 when missing.
+    pub dir: PathBuf,
+}
+
+/// Opens or makes the folder, recovers what was acknowledged, starts the threads.
+pub fn open(options: Options, now: Timestamp) -> Result<Store> {
+    let dir = options.dir;
+    make_folder(&dir)?;
+    let lock = lock(&dir)?;
+    let meta = Meta::open(&dir)?;
+    let chunks = ChunkTable::open(&dir)?;
+    let sealed = chunks.sealed_generation()?;
+    let recorded = meta.recorded_group()?;
+    let mut tail = Tail::open(&dir, recorded)?;
+    let dictionary = Dictionary::default();
+    chunks.load_metrics(&dictionary)?;
+    tail.load_metrics(&dictionary)?;
+    let registry = Registry::new(meta.devices()?, now);
+    chunks.load_series(|stream, metric, kind| registry.restore_series(stream, metric, kind))?;
+    let mut seen = tail.load_seen()?;
+    let newest_generation = tail.newest_generation()?.max(sealed + 1);
+    let shared =
+        Shared::new(dictionary, registry, Head::new(newest_generation), chunks, meta, sealed, recorded);
+    tail.for_each_group(|group| replay(&shared, &mut seen, sealed, recorded, group))?;
+    restore_latest(&shared)?;
+    let down_from_ms = shared.meta.note_alive(now)?;
+    let started = Happening {
+        device: None,
+        t_ms: now,
+        kind: "server_start",
+        detail: serde_json::json!({ "down_from_ms": down_from_ms }),
+    };
+    shared.meta.record(&crate::meta::Record { happenings: vec![started], ..Default::default() }, |_| true)?;
+
+    let shared = Arc::new(shared);
+    let (commands, queue) = bounded(QUEUE_BATCHES_MAX);
+    // One: the head lets no second generation be closed before the first is sealed.
+    let (to_seal, generations) = bounded(1);
+    let (to_record, records) = bounded(workers::RECORDS_MAX);
+    let writer = Writer {
+        shared: shared.clone(),
+        tail,
+        seen,
+        commands: queue,
+        to_seal,
+        to_record,
+        waiting: Vec::new(),
+    };
+    let for_sealer = shared.clone();
+    let for_recorder = shared.clone();
+    let threads = vec![
+        start("writer", &shared, move || writer.run())?,
+        start("sealer", &shared, move || workers::run_sealer(&for_sealer, &generations))?,
+        start("recorder", &shared, move || workers::run_recorder(&for_recorder, &records))?,
+    ];
+    Ok(Store::new(dir, shared, commands, Threads { threads, lock }))
+}
+
+fn replay(
+    shared: &Shared,
+    seen: &mut crate::seen::Seen,
+    sealed: i64,
+    recorded: i64,
+    mut group: Group,
+) -> Result<()> {
+    group.batches.retain(|b| shared.registry.exists(b.device));
+    for batch in &group.batches {
+        if let Some(origin) = &batch.origin {
+            seen.insert(batch.device, origin, batch.received_ms);
+        }
+    }
+    if group.generation > sealed {
+        shared.head.push(&group.batches);
+    }
+    if group.id <= recorded {
+        shared.registry.apply_again(&group.batches);
+    } else {
+        let record = shared.apply(Some(group.id), group.batches);
+        if !record.is_empty() {
+            shared.meta.record(&record, |id| shared.registry.exists(id))?;
+        }
+        shared.recorded_group.store(group.id, std::sync::atomic::Ordering::Release);
+    }
+    Ok(())
+}
+
+/// The newest values of devices that sent nothing since the last seal.
+fn restore_latest(shared: &Shared) -> Result<()> {
+    for device in shared.registry.ids() {
+        match latest_sealed(shared, device) {
+            Ok(values) => {
+                for (metric, t, value) in values {
+                    shared.registry.restore_latest(device, metric, t, value);
+                }
+            }
+            Err(Error::Corrupt { what, why }) => tracing::error!("{what} is damaged: {why}"),
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(())
+}
+
+fn latest_sealed(shared: &Shared, device: DeviceId) -> Result<Vec<(u32, Timestamp, f64)>> {
+    let Some(chunk) = shared.chunks.newest_raw(device)? else { return Ok(Vec::new()) };
+    let times = chunk.times()?;
+    let keys: Vec<_> = chunk.columns().map(|(key, _)| key).collect();
+    let mut latest = Vec::new();
+    for key in keys {
+        if let Some((values, present)) = chunk.column(key)?
+            && let (Some(value), Some(row)) = (values.last(), (0..times.len()).rfind(|&i| present.has(i)))
+        {
+            latest.push((key.metric, times[row], *value));
+        }
+    }
+    Ok(latest)
+}
+
+fn make_folder(dir: &Path) -> Result<()> {
+    let failed = |source| Error::Folder { path: dir.to_path_buf(), source };
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir).map_err(failed)
+}
+
+fn lock(dir: &Path) -> Result<File> {
+    let path = dir.join("lock");
+    let failed = |source| Error::Folder { path: path.clone(), source };
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::Locked { path: dir.to_path_buf() }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+/// Starts a thread of the store; a panic in it stops writing, with the reason shown.
+fn start(
+    name: &'static str,
+    shared: &Arc<Shared>,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>> {
+    let shared = shared.clone();
+    let guarded = move || {
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
+            shared.poison(name);
+        }
+    };
+    let spawned = std::thread::Builder::new().name(name.into()).spawn(guarded);
+    spawned.map_err(|source| Error::Folder { path: PathBuf::from(name), source })
+}
+
+const _: () = assert!(writer::GENERATION_SAMPLES_MAX < writer::HEAD_SAMPLES_MAX);

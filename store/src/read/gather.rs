@@ -1,0 +1,218 @@
+//! Reading series from head and chunks.
+//!
+//! The head is looked at first and the chunks after it: a generation that is sealed in between is then found twice, never
+//! not at all, and what is found twice is settled by time, the newer source winning.
+
+use super::Points;
+use crate::chunk::{Chunk, ColumnKey, Field};
+use crate::chunk_table::ChunkMeta;
+use crate::error::{Error, Result};
+use crate::rollup::{roll_up, step_start, touched};
+use crate::shared::Shared;
+use crate::types::{Bucket, DeviceId, Kind, Presence, Tier, TimeRange, Timestamp};
+
+/// Reads for one query, within its budget.
+pub struct Gather<'a> {
+    shared: &'a Shared,
+    budget: usize,
+    limit: usize,
+}
+
+impl<'a> Gather<'a> {
+    /// With this many samples and rollup rows to read at most.
+    pub fn new(shared: &'a Shared, budget: usize) -> Gather<'a> {
+        Gather { shared, budget, limit: budget }
+    }
+
+    /// How many rows there are within a range at least; counting ends soon after `enough`.
+    pub fn rows_at_least(&self, device: DeviceId, range: TimeRange, enough: usize) -> Result<usize> {
+        let mut rows = self.shared.head.with(device, |buffers| {
+            buffers.iter().flat_map(|b| &b.t_ms).filter(|&&t| range.contains(t)).take(enough + 1).count()
+        });
+        for meta in self.shared.chunks.overlapping(device, Tier::Raw, range)? {
+            if rows > enough {
+                break;
+            }
+            // Rows that are also in the head count twice here: at most the answer comes in steps instead of rows.
+            if range.contains(meta.start_ms) && range.contains(meta.last_ms) {
+                rows += meta.rows;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The samples of some metrics.
+    pub fn raw(
+        &mut self,
+        device: DeviceId,
+        metrics: &[(u32, Kind)],
+        range: TimeRange,
+    ) -> Result<Vec<Points>> {
+        let samples = self.samples(device, metrics, range)?;
+        Ok(samples.into_iter().map(|s| s.into_iter().map(|(t, v)| (t, Bucket::of(v))).collect()).collect())
+    }
+
+    /// The rollups of some metrics, those of rows not sealed yet computed from raw.
+    pub fn rolled_up(
+        &mut self,
+        device: DeviceId,
+        metrics: &[(u32, Kind)],
+        tier: Tier,
+        range: TimeRange,
+    ) -> Result<Vec<Points>> {
+        let step_ms = tier.step_ms();
+        // Whole steps, also at the end: a step that is cut would not be a rollup.
+        let end = step_start(range.end().saturating_sub(1), step_ms).saturating_add(step_ms);
+        let range = TimeRange::new(step_start(range.start(), step_ms), end).unwrap_or(range);
+        let fresh: Vec<Timestamp> = self.shared.head.with(device, |buffers| {
+            buffers.iter().flat_map(|b| &b.t_ms).copied().filter(|&t| range.contains(t)).collect()
+        });
+        let mut found: Vec<Points> = metrics.iter().map(|_| Vec::new()).collect();
+        for meta in self.shared.chunks.overlapping(device, tier, range)? {
+            let Some(chunk) = self.read(&meta)? else { continue };
+            let times = chunk.times()?;
+            for ((metric, kind), points) in metrics.iter().zip(&mut found) {
+                self.spend(times.len())?;
+                rollup_points(&chunk, *metric, *kind, &times, range, points)?;
+            }
+        }
+        for span in touched(&fresh, step_ms) {
+            let samples = self.samples(device, metrics, span)?;
+            for (((_, kind), points), samples) in metrics.iter().zip(&mut found).zip(samples) {
+                points.extend(roll_up(&samples, step_ms, *kind));
+            }
+        }
+        for points in &mut found {
+            settle(points);
+        }
+        Ok(found)
+    }
+
+    /// Samples in ascending order, each time once.
+    fn samples(
+        &mut self,
+        device: DeviceId,
+        metrics: &[(u32, Kind)],
+        range: TimeRange,
+    ) -> Result<Vec<Vec<(Timestamp, f64)>>> {
+        let fresh: Vec<Vec<(Timestamp, f64)>> = self.shared.head.with(device, |buffers| {
+            metrics
+                .iter()
+                .map(|(metric, _)| {
+                    let mut samples = Vec::new();
+                    for buffer in buffers {
+                        buffer.read(*metric, range, &mut samples);
+                    }
+                    samples
+                })
+                .collect()
+        });
+        let mut found: Vec<Vec<(Timestamp, f64)>> = metrics.iter().map(|_| Vec::new()).collect();
+        for meta in self.shared.chunks.overlapping(device, Tier::Raw, range)? {
+            let Some(chunk) = self.read(&meta)? else { continue };
+            let times = chunk.times()?;
+            for ((metric, _), samples) in metrics.iter().zip(&mut found) {
+                self.spend(times.len())?;
+                let key = ColumnKey { metric: *metric, field: Field::Value };
+                each_value(&chunk, key, &times, range, |t, v| samples.push((t, v)))?;
+            }
+        }
+        for (samples, fresh) in found.iter_mut().zip(fresh) {
+            self.spend(fresh.len())?;
+            samples.extend(fresh);
+            settle(samples);
+        }
+        Ok(found)
+    }
+
+    /// A damaged chunk leaves a hole and a line in the log; the rest of the range is answered.
+    fn read(&self, meta: &ChunkMeta) -> Result<Option<Chunk>> {
+        match self.shared.chunks.read(meta.id) {
+            Err(Error::Corrupt { what, why }) => {
+                tracing::error!("{what} is damaged: {why}; left out of an answer");
+                Ok(None)
+            }
+            other => other,
+        }
+    }
+
+    fn spend(&mut self, samples: usize) -> Result<()> {
+        match self.budget.checked_sub(samples) {
+            Some(left) => {
+                self.budget = left;
+                Ok(())
+            }
+            None => Err(Error::TooMuch { limit: self.limit }),
+        }
+    }
+}
+
+/// Ascending, each time once, of equal times the one that came last.
+fn settle<T: Copy>(points: &mut Vec<(Timestamp, T)>) {
+    if points.is_sorted_by(|a, b| a.0 < b.0) {
+        return;
+    }
+    points.sort_by_key(|p| p.0);
+    let mut kept = 0;
+    for i in 0..points.len() {
+        if i + 1 < points.len() && points[i + 1].0 == points[i].0 {
+            continue;
+        }
+        points[kept] = points[i];
+        kept += 1;
+    }
+    points.truncate(kept);
+}
+
+fn each_value(
+    chunk: &Chunk,
+    key: ColumnKey,
+    times: &[Timestamp],
+    range: TimeRange,
+    mut each: impl FnMut(Timestamp, f64),
+) -> Result<()> {
+    let Some((values, present)) = chunk.column(key)? else { return Ok(()) };
+    let mut values = values.into_iter();
+    for (i, &t) in times.iter().enumerate() {
+        if let (true, Some(value)) = (present.has(i), if present.has(i) { values.next() } else { None })
+            && range.contains(t)
+        {
+            each(t, value);
+        }
+    }
+    Ok(())
+}
+
+fn rollup_points(
+    chunk: &Chunk,
+    metric: u32,
+    kind: Kind,
+    times: &[Timestamp],
+    range: TimeRange,
+    points: &mut Points,
+) -> Result<()> {
+    let key = |field| ColumnKey { metric, field };
+    let Some((counts, present)) = chunk.column(key(Field::Count))? else { return Ok(()) };
+    let present: &Presence = present;
+    let mut rows: Vec<(Timestamp, Bucket)> = (0..times.len())
+        .filter(|&i| present.has(i))
+        .zip(counts)
+        .map(|(i, count)| (times[i], Bucket { count: count as u64, ..Bucket::EMPTY }))
+        .collect();
+    let mut fill = |field, set: fn(&mut Bucket, f64)| -> Result<()> {
+        if let Some((values, _)) = chunk.column(key(field))? {
+            rows.iter_mut().zip(values).for_each(|(row, v)| set(&mut row.1, v));
+        }
+        Ok(())
+    };
+    fill(Field::Sum, |b, v| b.sum = v)?;
+    fill(Field::Min, |b, v| b.min = v)?;
+    fill(Field::Max, |b, v| b.max = v)?;
+    fill(Field::First, |b, v| b.first = v)?;
+    fill(Field::Last, |b, v| b.last = v)?;
+    if kind == Kind::Counter {
+        fill(Field::Increase, |b, v| b.increase = v)?;
+    }
+    points.extend(rows.into_iter().filter(|r| range.contains(r.0)));
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! Answering range queries: plan the tier and step, read head and chunks, merge, fold into steps.
+
+mod gather;
+mod plan;
+
+use crate::error::Result;
+use crate::shared::Shared;
+use crate::types::{Bucket, DeviceId, Kind, RangeAnswer, RangeQuery, Series, Tier, TimeRange, Timestamp};
+use gather::Gather;
+use std::sync::Arc;
+
+/// Samples and rollup rows that one query may read.
+pub const QUERY_SAMPLES_MAX: usize = 20_000_000;
+
+/// Series that one query may answer.
+pub const QUERY_SERIES_MAX: usize = 2_000;
+
+/// What was found of one series: times and what happened at each; ascending.
+type Points = Vec<(Timestamp, Bucket)>;
+
+/// Times that are looked at: from 1970 to the year 9999.
+const TIMES: std::ops::Range<Timestamp> = 0..253_402_300_800_000;
+
+/// Answers a query.
+pub fn answer(shared: &Shared, query: &RangeQuery) -> Result<RangeAnswer> {
+    let (start, end) = (query.range.start().max(TIMES.start), query.range.end().min(TIMES.end));
+    let Some(range) = TimeRange::new(start, end) else {
+        return Ok(RangeAnswer { tier: Tier::Raw, step_ms: 0, t_ms: Vec::new(), series: Vec::new() });
+    };
+    let wanted = wanted_series(shared, query)?;
+    let mut gather = Gather::new(shared, QUERY_SAMPLES_MAX);
+    let points = query.points.max(1) as usize;
+    if let Some(rows) = read_rows(shared, &mut gather, &wanted, range, points)? {
+        return Ok(rows);
+    }
+    let (tier, step_ms) = plan::tier_and_step(range, points);
+    // From the start of a step, so that the first is not cut.
+    let start = crate::rollup::step_start(range.start(), step_ms);
+    let range = TimeRange::new(start, range.end()).unwrap_or(range);
+    let steps = ((range.length_ms() + step_ms - 1) / step_ms) as usize;
+    let mut series = Vec::new();
+    for (device, metrics) in wanted {
+        let kinds: Vec<(u32, Kind)> = metrics.iter().map(|m| (m.0, m.1)).collect();
+        let found = match tier {
+            Tier::Raw => gather.raw(device, &kinds, range)?,
+            tier => gather.rolled_up(device, &kinds, tier, range)?,
+        };
+        for ((_, kind, name), points) in metrics.into_iter().zip(found) {
+            let buckets = fold(&points, start, step_ms, steps, kind);
+            series.push(Series { device, metric: name.to_string(), kind, buckets });
+        }
+    }
+    let t_ms = (0..steps as i64).map(|i| start + i * step_ms).collect();
+    Ok(RangeAnswer { tier, step_ms, t_ms, series })
+}
+
+/// Metrics of one device that a query asks for: number, kind, name.
+type Wanted = Vec<(u32, Kind, Arc<str>)>;
+
+fn wanted_series(shared: &Shared, query: &RangeQuery) -> Result<Vec<(DeviceId, Wanted)>> {
+    let mut total = 0;
+    let mut wanted = Vec::new();
+    let mut devices = query.devices.clone();
+    devices.sort_unstable();
+    devices.dedup();
+    for device in devices {
+        let mut metrics: Wanted = shared
+            .registry
+            .series(device)
+            .into_iter()
+            .filter_map(|(metric, kind)| Some((metric, kind, shared.dictionary.name(metric)?)))
+            .filter(|m| query.metrics.iter().any(|pattern| matches(pattern, &m.2)))
+            .collect();
+        metrics.sort_unstable_by(|a, b| a.2.cmp(&b.2));
+        total += metrics.len();
+        if total > QUERY_SERIES_MAX {
+            return Err(crate::Error::TooMuch { limit: QUERY_SAMPLES_MAX });
+        }
+        wanted.push((device, metrics));
+    }
+    Ok(wanted)
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => pattern == name,
+    }
+}
+
+/// The rows themselves, when there are no more than `points`.
+fn read_rows(
+    shared: &Shared,
+    gather: &mut Gather<'_>,
+    wanted: &[(DeviceId, Wanted)],
+    range: TimeRange,
+    points: usize,
+) -> Result<Option<RangeAnswer>> {
+    for (device, metrics) in wanted {
+        if !metrics.is_empty() && gather.rows_at_least(*device, range, points)? > points {
+            return Ok(None);
+        }
+    }
+    let mut found = Vec::new();
+    let mut t_ms: Vec<Timestamp> = Vec::new();
+    for (device, metrics) in wanted {
+        let kinds: Vec<(u32, Kind)> = metrics.iter().map(|m| (m.0, m.1)).collect();
+        let points_found = gather.raw(*device, &kinds, range)?;
+        t_ms.extend(points_found.iter().flatten().map(|p| p.0));
+        t_ms.sort_unstable();
+        t_ms.dedup();
+        if t_ms.len() > points {
+            return Ok(None);
+        }
+        found.push((*device, points_found));
+    }
+    // Raw rows are kept for a shorter time than rollups: what is older than they reach must not look empty.
+    if shared.chunks.reaches_further_back(range, wanted.iter().map(|w| w.0))? {
+        return Ok(None);
+    }
+    let mut series = Vec::new();
+    for ((_, metrics), (device, points_found)) in wanted.iter().zip(found) {
+        for ((_, kind, name), points) in metrics.iter().zip(points_found) {
+            let mut buckets = vec![Bucket::EMPTY; t_ms.len()];
+            let mut before: Option<f64> = None;
+            for (t, mut bucket) in points {
+                if let (Kind::Counter, Some(before)) = (kind, before) {
+                    bucket.increase = crate::rollup::growth(before, bucket.first);
+                }
+                before = Some(bucket.last);
+                if let Ok(at) = t_ms.binary_search(&t) {
+                    buckets[at] = bucket;
+                }
+            }
+            series.push(Series { device, metric: name.to_string(), kind: *kind, buckets });
+        }
+    }
+    Ok(Some(RangeAnswer { tier: Tier::Raw, step_ms: 0, t_ms, series }))
+}
+
+/// Folds ascending points into `steps` steps from `start` on. A counter's growth from the last sample of one step to the
+/// first of the next counts for the next.
+fn fold(
+    points: &[(Timestamp, Bucket)],
+    start: Timestamp,
+    step_ms: i64,
+    steps: usize,
+    kind: Kind,
+) -> Vec<Bucket> {
+    let mut out = vec![Bucket::EMPTY; steps];
+    let mut before: Option<f64> = None;
+    for (t, point) in points {
+        let at = (t - start).div_euclid(step_ms);
+        if let Some(bucket) = usize::try_from(at).ok().and_then(|at| out.get_mut(at)) {
+            let opens = bucket.count == 0;
+            bucket.add(point, kind);
+            if let (true, Kind::Counter, Some(before)) = (opens, kind, before) {
+                bucket.increase += crate::rollup::growth(before, point.first);
+            }
+        }
+        before = Some(point.last);
+    }
+    out
+}

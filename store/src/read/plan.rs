@@ -1,0 +1,84 @@
+//! Which tier and step answer a range. Decided from the range alone.
+
+use crate::types::{Tier, TimeRange};
+
+/// Finest step, milliseconds. What needs a finer one holds few enough rows to be answered by themselves.
+const STEP_MIN_MS: i64 = 10;
+
+/// The tier to read, and the step in milliseconds: the finest with at most `points` steps that the tier can give.
+pub fn tier_and_step(range: TimeRange, points: usize) -> (Tier, i64) {
+    // One step more than the length says: the first begins before the range.
+    let room = (points as i64 - 1).max(1);
+    let needed = range.length_ms().div_euclid(room) + 1;
+    let five_minutes = Tier::FiveMinutes.step_ms();
+    let hour = Tier::Hour.step_ms();
+    if needed > hour {
+        (Tier::Hour, round_up(needed, hour))
+    } else if needed > five_minutes {
+        (Tier::FiveMinutes, round_up(needed, five_minutes))
+    } else if needed > 500 {
+        (Tier::Raw, round_up(needed, 1_000))
+    } else {
+        (Tier::Raw, round_up(needed, STEP_MIN_MS))
+    }
+}
+
+fn round_up(value: i64, to: i64) -> i64 {
+    value.saturating_add(to - 1) / to * to
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: i64 = 60_000;
+    const HOUR: i64 = 60 * MINUTE;
+    const DAY: i64 = 24 * HOUR;
+
+    #[track_caller]
+    fn check(length: i64, points: usize, expected: &str) {
+        let start = 1_795_343_922_420;
+        let range = TimeRange::new(start, start + length).unwrap();
+        let (tier, step) = tier_and_step(range, points);
+        assert_eq!(format!("{} {} s", tier.as_str(), step as f64 / 1000.0), expected);
+        let first = crate::rollup::step_start(start, step);
+        let steps = (start + length - first + step - 1) / step;
+        assert!(steps as usize <= points.max(2), "{steps} steps for {points} points");
+    }
+
+    #[test]
+    fn a_quarter_of_an_hour_is_read_by_seconds() {
+        check(15 * MINUTE, 600, "raw 2 s");
+    }
+
+    #[test]
+    fn a_day_is_read_from_raw() {
+        check(DAY, 600, "raw 145 s");
+    }
+
+    #[test]
+    fn a_week_is_read_from_five_minutes() {
+        check(7 * DAY, 600, "5m 1200 s");
+    }
+
+    #[test]
+    fn a_year_is_read_from_hours() {
+        check(365 * DAY, 600, "1h 54000 s");
+    }
+
+    #[test]
+    fn fractions_of_a_second_are_possible() {
+        check(3_000, 600, "raw 0.01 s");
+    }
+
+    #[test]
+    fn one_point_is_possible() {
+        check(DAY, 1, "1h 90000 s");
+    }
+
+    #[test]
+    fn all_of_time_is_possible() {
+        let range = TimeRange::new(i64::MIN, i64::MAX).unwrap();
+        assert_eq!(tier_and_step(range, 600).0, Tier::Hour);
+    }
+}

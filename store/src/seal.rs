@@ -1,0 +1,106 @@
+//! Sealing: a closed generation becomes chunks and rollup chunks.
+
+use crate::chunk::{self, Chunk, ColumnIn};
+use crate::chunk_table::{ChunkTable, NewChunk, Sealed};
+use crate::error::{Error, Result};
+use crate::head::Generation;
+use crate::rollup::{Layer, rollup_pieces, settle, touched};
+use crate::types::{DeviceId, Tier, TimeRange, Timestamp};
+use std::collections::BTreeMap;
+
+/// Everything that a generation leaves behind. `exists` tells deleted devices, whose rows are dropped.
+pub fn seal(
+    generation: &Generation,
+    table: &ChunkTable,
+    exists: impl Fn(DeviceId) -> bool,
+) -> Result<Sealed> {
+    let mut sealed = Sealed { generation: generation.number, chunks: Vec::new(), series: Vec::new() };
+    let mut streams: Vec<DeviceId> = generation.streams.keys().copied().filter(|&s| exists(s)).collect();
+    streams.sort_unstable();
+    for stream in streams {
+        let rows = settle(vec![Layer::of_buffer(&generation.streams[&stream])]);
+        sealed.series.extend(rows.columns.iter().map(|c| (stream, c.metric, c.kind)));
+        for (times, columns) in rows.pieces() {
+            sealed.chunks.push(new_chunk(stream, Tier::Raw, times, &columns)?);
+        }
+        seal_rollups(stream, rows, table, &mut sealed.chunks)?;
+    }
+    Ok(sealed)
+}
+
+fn seal_rollups(stream: DeviceId, rows: Layer, table: &ChunkTable, into: &mut Vec<NewChunk>) -> Result<()> {
+    let spans: Vec<(Tier, Vec<TimeRange>)> = [Tier::FiveMinutes, Tier::Hour]
+        .into_iter()
+        .map(|tier| (tier, touched(&rows.t_ms, tier.step_ms())))
+        .collect();
+    // The hours cover the five minutes: what they need of older chunks is all that is needed.
+    let hours = spans.last().map(|s| s.1.clone()).unwrap_or_default();
+    let mut layers = older_rows(stream, &hours, table)?;
+    layers.push(rows);
+    let all = settle(layers);
+    for (tier, spans) in &spans {
+        for (times, columns) in rollup_pieces(&all, tier.step_ms(), spans) {
+            into.push(new_chunk(stream, *tier, &times, &columns)?);
+        }
+    }
+    Ok(())
+}
+
+/// The sealed raw rows within some spans, oldest chunk first.
+fn older_rows(stream: DeviceId, spans: &[TimeRange], table: &ChunkTable) -> Result<Vec<Layer>> {
+    let mut chunks = BTreeMap::new();
+    for span in spans {
+        chunks.extend(table.overlapping(stream, Tier::Raw, *span)?.into_iter().map(|m| (m.id, m)));
+    }
+    let inside = |t: Timestamp| {
+        let after = spans.partition_point(|s| s.start() <= t);
+        after > 0 && spans[after - 1].contains(t)
+    };
+    let mut layers = Vec::new();
+    for id in chunks.keys() {
+        match table.read(*id).and_then(|c| c.map(|c| Layer::of_chunk(&c, inside)).transpose()) {
+            Ok(layer) => layers.extend(layer),
+            // The new rows must not wait for a damaged old chunk: the rollup is made from what can be read.
+            Err(Error::Corrupt { what, why }) => {
+                tracing::error!("{what} is damaged: {why}; left out of a rollup")
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(layers)
+}
+
+/// A chunk, read back and compared before anything relies on it.
+fn new_chunk(stream: DeviceId, tier: Tier, times: &[Timestamp], columns: &[ColumnIn]) -> Result<NewChunk> {
+    let blob = chunk::encode(times, columns);
+    verify(&blob, times, columns)?;
+    Ok(NewChunk {
+        stream,
+        tier,
+        start_ms: times.iter().copied().min().unwrap_or_default(),
+        last_ms: times.iter().copied().max().unwrap_or_default(),
+        rows: times.len(),
+        samples: columns.iter().map(|c| c.present.count(times.len())).sum(),
+        blob,
+    })
+}
+
+fn verify(blob: &[u8], times: &[Timestamp], columns: &[ColumnIn]) -> Result<()> {
+    let chunk = Chunk::open(blob)?;
+    let mut same = chunk.times()? == times;
+    for column in columns {
+        same &= chunk.column(column.key)?.is_some_and(|(values, present)| {
+            let given =
+                column.values.iter().enumerate().filter(|(i, _)| column.present.has(*i)).map(|(_, v)| v);
+            *present == column.present && given.map(|v| v.to_bits()).eq(values.iter().map(|v| v.to_bits()))
+        });
+    }
+    if same {
+        Ok(())
+    } else {
+        Err(Error::Corrupt {
+            what: "a new chunk".into(),
+            why: "it does not read back as it was written".into(),
+        })
+    }
+}

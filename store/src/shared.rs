@@ -1,0 +1,183 @@
+//! What the store's threads and its callers share.
+
+use crate::chunk_table::ChunkTable;
+use crate::error::Error;
+use crate::head::Head;
+use crate::meta::{self, Meta};
+use crate::metrics::Dictionary;
+use crate::registry::Registry;
+use crate::tail::StoredBatch;
+use crate::types::DeviceId;
+use crate::writer;
+use crate::{LIVE_LOGS_MAX, LogEntry};
+use parking_lot::{Mutex, RwLock};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
+
+/// Called when there is something new for the live feed.
+type Hook = Box<dyn Fn() + Send + Sync>;
+
+/// See the module.
+pub struct Shared {
+    pub dictionary: Dictionary,
+    pub registry: Registry,
+    pub head: Head,
+    pub chunks: ChunkTable,
+    pub meta: Meta,
+    /// Everything up to this generation is in `chunks.db`.
+    pub sealed_generation: AtomicI64,
+    /// Everything up to this group of the tail is in `meta.db`.
+    pub recorded_group: AtomicI64,
+    /// Batches refused.
+    pub refused: AtomicU64,
+    /// Columns refused.
+    pub columns_refused: AtomicU64,
+    /// The threads shall end.
+    pub stopping: AtomicBool,
+    trouble: Mutex<Trouble>,
+    live_logs: RwLock<VecDeque<(u64, LogEntry)>>,
+    hook: RwLock<Option<Hook>>,
+    deleted: Mutex<Vec<DeviceId>>,
+}
+
+#[derive(Default)]
+struct Trouble {
+    /// Nothing is written any more until the server is started again.
+    poisoned: Option<String>,
+    /// The last write failed for want of space.
+    no_space: Option<String>,
+}
+
+impl Shared {
+    /// See the fields.
+    pub fn new(
+        dictionary: Dictionary,
+        registry: Registry,
+        head: Head,
+        chunks: ChunkTable,
+        meta: Meta,
+        sealed_generation: i64,
+        recorded_group: i64,
+    ) -> Shared {
+        Shared {
+            dictionary,
+            registry,
+            head,
+            chunks,
+            meta,
+            sealed_generation: AtomicI64::new(sealed_generation),
+            recorded_group: AtomicI64::new(recorded_group),
+            refused: AtomicU64::new(0),
+            columns_refused: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+            trouble: Mutex::default(),
+            live_logs: RwLock::default(),
+            hook: RwLock::default(),
+            deleted: Mutex::default(),
+        }
+    }
+
+    /// Takes batches that are on disk into the registry; what is to be recorded of them comes back.
+    pub fn apply(&self, group: Option<i64>, batches: Vec<StoredBatch>) -> meta::Record {
+        let mut record =
+            meta::Record { group, happenings: self.registry.apply(&batches), ..Default::default() };
+        for batch in batches {
+            record.logs.extend(batch.logs.into_iter().map(|l| (batch.device, l)));
+            record.usage.extend(batch.usage.into_iter().map(|u| (batch.device, u)));
+        }
+        record
+    }
+
+    /// A commit of the tail failed. Returns the reason for a person.
+    pub fn write_failed(&self, error: &Error) -> String {
+        let mut trouble = self.trouble.lock();
+        if writer::heals(error) {
+            if trouble.no_space.is_none() {
+                tracing::error!("the disk is full: batches are refused until there is space");
+            }
+            return trouble
+                .no_space
+                .get_or_insert("the disk is full; it goes on by itself when there is space".into())
+                .clone();
+        }
+        // After a failed sync nobody knows what is on disk: going on would invent data.
+        tracing::error!("writing failed, nothing is stored any more until a restart: {error}");
+        trouble
+            .poisoned
+            .get_or_insert("writing to the disk failed; check the disk and start the server again".into())
+            .clone()
+    }
+
+    /// A commit of the tail succeeded.
+    pub fn write_succeeded(&self) {
+        if self.trouble.lock().no_space.take().is_some() {
+            tracing::info!("there is space again: batches are stored");
+        }
+    }
+
+    /// Why nothing is written any more until the server is started again.
+    pub fn poisoned(&self) -> Option<String> {
+        self.trouble.lock().poisoned.clone()
+    }
+
+    /// A thread of the store ended by a panic.
+    pub fn poison(&self, thread: &str) {
+        self.trouble
+            .lock()
+            .poisoned
+            .get_or_insert(format!("the {thread} thread failed; start the server again"));
+    }
+
+    /// Why batches are refused at present.
+    pub fn trouble(&self) -> Option<String> {
+        let trouble = self.trouble.lock();
+        trouble.poisoned.clone().or_else(|| trouble.no_space.clone())
+    }
+
+    /// Log lines for the live feed.
+    pub fn publish_logs(&self, entries: Vec<LogEntry>) {
+        if entries.is_empty() {
+            return;
+        }
+        let mut logs = self.live_logs.write();
+        let version = self.registry.next_version();
+        for entry in entries {
+            if logs.len() == LIVE_LOGS_MAX {
+                logs.pop_front();
+            }
+            logs.push_back((version, entry));
+        }
+    }
+
+    /// The lines published after a version and up to another, oldest first.
+    pub fn live_logs(&self, after: u64, up_to: u64) -> Vec<LogEntry> {
+        self.live_logs.read().iter().filter(|l| after < l.0 && l.0 <= up_to).map(|l| l.1.clone()).collect()
+    }
+
+    /// A deleted device's lines leave the live feed as well.
+    pub fn forget_live_logs(&self, device: DeviceId) {
+        self.live_logs.write().retain(|l| l.1.device != device);
+    }
+
+    /// Sets who is told of changes.
+    pub fn set_hook(&self, hook: Hook) {
+        *self.hook.write() = Some(hook);
+    }
+
+    /// Tells of a change.
+    pub fn notify(&self) {
+        if let Some(hook) = &*self.hook.read() {
+            hook();
+        }
+    }
+
+    /// For the writer, who forgets which of its reports were stored.
+    pub fn note_deleted(&self, device: DeviceId) {
+        self.deleted.lock().push(device);
+    }
+
+    /// See `note_deleted`.
+    pub fn take_deleted(&self) -> Vec<DeviceId> {
+        std::mem::take(&mut *self.deleted.lock())
+    }
+}

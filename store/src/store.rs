@@ -1,0 +1,390 @@
+//! The store's face: what callers may do.
+
+use crate::error::{Error, Result};
+use crate::open::Options;
+use crate::registry::Happening;
+use crate::shared::Shared;
+use crate::types::*;
+use crate::views::*;
+use crate::writer::{Command, RETRY_AFTER_MS};
+use crate::{chunk_table, gaps, meta, open, read, tail, workers};
+use crossbeam_channel::{Sender, TrySendError, bounded};
+use parking_lot::{Mutex, RwLock};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::thread::JoinHandle;
+
+/// The devices' states and the server's sign of life are kept this often, milliseconds.
+const KEEP_EVERY_MS: i64 = 60_000;
+
+/// The store's threads, and the folder's lock, which must outlive them.
+pub struct Threads {
+    pub threads: Vec<JoinHandle<()>>,
+    pub lock: File,
+}
+
+/// The store: one per data folder and process.
+pub struct Store {
+    dir: PathBuf,
+    shared: Arc<Shared>,
+    commands: RwLock<Option<Sender<Command>>>,
+    threads: Mutex<Option<Threads>>,
+    kept_ms: AtomicI64,
+    now_ms: AtomicI64,
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Store {
+    pub(crate) fn new(
+        dir: PathBuf,
+        shared: Arc<Shared>,
+        commands: Sender<Command>,
+        threads: Threads,
+    ) -> Store {
+        Store {
+            dir,
+            shared,
+            commands: RwLock::new(Some(commands)),
+            threads: Mutex::new(Some(threads)),
+            kept_ms: AtomicI64::new(0),
+            now_ms: AtomicI64::new(0),
+        }
+    }
+
+    /// Opens or makes the data folder, recovers what was acknowledged, starts the threads.
+    ///
+    /// # Errors
+    /// The folder is in use, unusable or written by a newer version.
+    pub fn open(options: Options, now: Timestamp) -> Result<Store> {
+        open::open(options, now)
+    }
+
+    /// Ends the threads; what is acknowledged stays. Further calls to `submit` are refused. Idempotent.
+    pub fn close(&self) {
+        self.shared.stopping.store(true, Ordering::Release);
+        // The writer ends when the last sender is gone, the others when the writer is gone.
+        drop(self.commands.write().take());
+        let Some(threads) = self.threads.lock().take() else { return };
+        for thread in threads.threads {
+            // A panic in it was noted where it was caught.
+            let _ = thread.join();
+        }
+        let now = self.now_ms.load(Ordering::Relaxed);
+        let kept = workers::keep_statuses(&self.shared);
+        // Without a tick the time is not known; then the last sign of life stays.
+        let alive = if now > 0 { self.shared.meta.note_alive(now).map(|_| ()) } else { Ok(()) };
+        if let Err(error) = kept.and(alive) {
+            tracing::warn!("the devices' states could not be kept: {error}");
+        }
+        drop(threads.lock);
+    }
+
+    /// To be called about once a second: judges who is offline, closes an old generation.
+    pub fn tick(&self, now: Timestamp) {
+        self.now_ms.store(now, Ordering::Relaxed);
+        if let Some(commands) = &*self.commands.read() {
+            // Full: the writer has enough to do, and the next tick is a second away.
+            let _ = commands.try_send(Command::Tick(now));
+        }
+        let kept = self.kept_ms.load(Ordering::Relaxed);
+        // Also when the clock went back.
+        if (now - kept).abs() >= KEEP_EVERY_MS {
+            self.kept_ms.store(now, Ordering::Relaxed);
+            let kept = workers::keep_statuses(&self.shared);
+            if let Err(error) = kept.and_then(|()| self.shared.meta.note_alive(now)) {
+                tracing::warn!("the devices' states could not be kept: {error}");
+            }
+        }
+    }
+
+    /// Seals what came so far and waits for it. Blocks.
+    ///
+    /// # Errors
+    /// `Closed` when the store closes.
+    pub fn seal(&self) -> Result<()> {
+        let (closed, sealed) = bounded::<()>(1);
+        let commands = self.commands.read().clone().ok_or(Error::Closed)?;
+        commands.send(Command::CloseGeneration(closed)).map_err(|_| Error::Closed)?;
+        drop(commands);
+        // Nothing is ever sent: the sender is dropped when it is done, or when the threads end without.
+        let _ = sealed.recv();
+        if self.shared.stopping.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// Can batches be taken?
+    pub fn health(&self) -> Health {
+        match self.shared.trouble() {
+            Some(reason) => Health::ReadOnly(reason),
+            None if self.commands.read().is_none() => Health::ReadOnly("the server is stopping".into()),
+            None => Health::Ready,
+        }
+    }
+
+    /// Hands a batch to the writer. `reply` is called once, after the batch is on disk or was refused.
+    /// Once this returns `Ok`, dropping whatever waits for the reply loses only the reply. Never blocks.
+    ///
+    /// # Errors
+    /// At once when the queue is full or the store is closed; `reply` is not called then.
+    pub fn submit(&self, batch: Batch, reply: Reply) -> std::result::Result<(), Rejected> {
+        let guard = self.commands.read();
+        let Some(commands) = &*guard else {
+            return Err(Rejected::Unavailable { reason: "the server is stopping".into() });
+        };
+        match commands.try_send(Command::Append(Box::new(batch), reply)) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(_)) => {
+                self.shared.refused.fetch_add(1, Ordering::Relaxed);
+                Err(Rejected::Overloaded { retry_after_ms: RETRY_AFTER_MS })
+            }
+            Err(TrySendError::Disconnected(_)) => {
+                Err(Rejected::Unavailable { reason: "the writer has ended".into() })
+            }
+        }
+    }
+
+    /// Which device has this key (its SHA-256)? Lock-free.
+    pub fn device_by_key(&self, key_hash: &[u8; 32]) -> Option<DeviceId> {
+        self.shared.registry.by_key(key_hash)
+    }
+
+    /// How often a device is judged to report, milliseconds; `None` when there is no such device.
+    pub fn interval_ms(&self, device: DeviceId) -> Option<u32> {
+        self.shared.registry.interval_ms(device)
+    }
+
+    /// Says that somebody looks at this device until `until`; see [`Store::is_watched`].
+    pub fn watch(&self, device: DeviceId, until: Timestamp) {
+        self.shared.registry.watch(device, until);
+    }
+
+    /// Does somebody look at this device right now?
+    pub fn is_watched(&self, device: DeviceId, now: Timestamp) -> bool {
+        self.shared.registry.is_watched(device, now)
+    }
+
+    /// All devices, by number.
+    pub fn devices(&self) -> Vec<DeviceView> {
+        self.shared.registry.views(&self.shared.dictionary)
+    }
+
+    /// One device.
+    pub fn device(&self, id: DeviceId) -> Option<DeviceView> {
+        self.shared.registry.view(id, &self.shared.dictionary)
+    }
+
+    /// Adds a device.
+    ///
+    /// # Errors
+    /// `Conflict` when the name is taken.
+    pub fn add_device(&self, profile: DeviceProfile, key_hash: [u8; 32], now: Timestamp) -> Result<DeviceId> {
+        let record = self.shared.meta.add_device(&profile, &key_hash, now)?;
+        let id = record.id;
+        let name = record.profile.name.clone();
+        self.shared.registry.put(record);
+        self.remember(id, now, "device_added", serde_json::json!({ "name": name }))?;
+        Ok(id)
+    }
+
+    /// Changes what the user says of a device.
+    ///
+    /// # Errors
+    /// `NotFound`, or `Conflict` when the name is taken.
+    pub fn edit_device(&self, id: DeviceId, profile: DeviceProfile) -> Result<()> {
+        let mut record = self.shared.registry.record(id).ok_or(Error::NotFound { what: "device" })?;
+        self.shared.meta.edit_device(id, &profile, &record.key_hash)?;
+        record.profile = profile;
+        self.shared.registry.put(record);
+        self.shared.notify();
+        Ok(())
+    }
+
+    /// Gives a device a new key; the old one stops at once.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn rotate_key(&self, id: DeviceId, key_hash: [u8; 32], now: Timestamp) -> Result<()> {
+        let mut record = self.shared.registry.record(id).ok_or(Error::NotFound { what: "device" })?;
+        self.shared.meta.edit_device(id, &record.profile, &key_hash)?;
+        record.key_hash = key_hash;
+        self.shared.registry.put(record);
+        self.remember(id, now, "key_rotated", serde_json::json!({}))
+    }
+
+    /// Deletes a device and all that is kept of it.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn delete_device(&self, id: DeviceId) -> Result<Deleted> {
+        // First out of the registry: from here on nothing of it is taken in, sealed or recorded.
+        if !self.shared.registry.remove(id) {
+            return Err(Error::NotFound { what: "device" });
+        }
+        self.shared.head.forget(id);
+        self.shared.note_deleted(id);
+        self.shared.forget_live_logs(id);
+        self.shared.notify();
+        let (chunks, chunk_bytes) = self.shared.chunks.delete_stream(id)?;
+        let (logs, events, text_bytes) = self.shared.meta.delete_device(id)?;
+        // So that the tail soon forgets it as well; when it is sealed does not matter here.
+        let (closed, _) = bounded(1);
+        if let Some(commands) = &*self.commands.read() {
+            let _ = commands.try_send(Command::CloseGeneration(closed));
+        }
+        Ok(Deleted { chunks, bytes: chunk_bytes + text_bytes, logs, events })
+    }
+
+    /// `hook` is called (from a thread of the store, must not block) whenever `changes_since` has something new.
+    pub fn on_change(&self, hook: Box<dyn Fn() + Send + Sync>) {
+        self.shared.set_hook(hook);
+    }
+
+    /// The newest version, to begin with.
+    pub fn version(&self) -> u64 {
+        self.shared.registry.version()
+    }
+
+    /// What happened after `version`.
+    pub fn changes_since(&self, version: u64) -> Changes {
+        let (newest, devices_edited, devices) =
+            self.shared.registry.changes_since(version, &self.shared.dictionary);
+        Changes { version: newest, devices_edited, devices, logs: self.shared.live_logs(version, newest) }
+    }
+
+    /// Answers a range query from the tier that suits it. Blocks: call it off the async threads.
+    ///
+    /// # Errors
+    /// `TooMuch` past the budget; database errors.
+    pub fn query(&self, query: &RangeQuery) -> Result<RangeAnswer> {
+        read::answer(&self.shared, query)
+    }
+
+    /// The gaps of some devices within a range.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn gaps(&self, devices: &[DeviceId], range: TimeRange) -> Result<Vec<Gap>> {
+        gaps::gaps(&self.shared.meta, devices, range)
+    }
+
+    /// Log lines, newest first.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn logs(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
+        self.shared.meta.logs(query)
+    }
+
+    /// How many lines at least as bad as `level` there are since `from_ms`.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn count_logs(&self, level: Level, from_ms: Timestamp) -> Result<u64> {
+        self.shared.meta.count_logs(level, from_ms)
+    }
+
+    /// Events, newest first.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn events(&self, query: &EventQuery) -> Result<Page<Event>> {
+        self.shared.meta.events(query)
+    }
+
+    /// Usage by device within a range whose ends are multiples of 15 minutes (every zone's midnight is);
+    /// `None`: of all time.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn usage_by_device(&self, range: Option<TimeRange>) -> Result<Vec<(DeviceId, UsageSum)>> {
+        self.shared.meta.usage_by_device(range)
+    }
+
+    /// What is on disk.
+    pub fn storage(&self) -> StorageStats {
+        let head_samples = self.shared.head.samples() as u64;
+        let mut stats = self.shared.chunks.stats();
+        stats.tail_bytes = tail::FILE.bytes(&self.dir);
+        stats.meta_bytes = self.shared.meta.bytes();
+        stats.total_bytes = stats.tail_bytes + stats.meta_bytes + chunk_table::FILE.bytes(&self.dir);
+        stats.head_samples = head_samples;
+        stats.samples = head_samples + stats.tiers.first().map_or(0, |raw| raw.samples);
+        stats.batches_refused = self.shared.refused.load(Ordering::Relaxed);
+        stats.columns_refused = self.shared.columns_refused.load(Ordering::Relaxed);
+        stats
+    }
+
+    /// Is there an account already?
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn has_user(&self) -> Result<bool> {
+        self.shared.meta.has_user()
+    }
+
+    /// Makes the first account.
+    ///
+    /// # Errors
+    /// `Conflict` when there is an account already.
+    pub fn add_first_user(&self, username: &str, password_hash: &str, now: Timestamp) -> Result<User> {
+        self.shared.meta.add_first_user(username, password_hash, now)
+    }
+
+    /// The account of that name.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn user(&self, username: &str) -> Result<Option<User>> {
+        self.shared.meta.user(username)
+    }
+
+    /// Keeps a session under the SHA-256 of its token.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn add_session(
+        &self,
+        token_hash: [u8; 32],
+        user: i64,
+        csrf_token: &str,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.shared.meta.add_session(&token_hash, user, csrf_token, now)
+    }
+
+    /// The session of that token, unless it ended: 12 h without use, or 14 days old. Notes the use.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn session(&self, token_hash: &[u8; 32], now: Timestamp) -> Result<Option<Session>> {
+        self.shared.meta.session(token_hash, now)
+    }
+
+    /// Ends a session.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn end_session(&self, token_hash: &[u8; 32]) -> Result<()> {
+        self.shared.meta.end_session(token_hash)
+    }
+
+    fn remember(
+        &self,
+        device: DeviceId,
+        now: Timestamp,
+        kind: &'static str,
+        detail: serde_json::Value,
+    ) -> Result<()> {
+        let happening = Happening { device: Some(device), t_ms: now, kind, detail };
+        let record = meta::Record { happenings: vec![happening], ..meta::Record::default() };
+        self.shared.meta.record(&record, |id| self.shared.registry.exists(id))?;
+        self.shared.notify();
+        Ok(())
+    }
+}

@@ -1,0 +1,236 @@
+//! The tail: batches that are acknowledged and not yet sealed and recorded, in `tail.db`.
+//!
+//! One row per group of batches that were committed together. The tail is the log of everything a report brings:
+//! the samples, which end in chunks, and usage, logs and events, which end in `meta.db`. A group is forgotten when
+//! both have it.
+
+use crate::db::File;
+use crate::error::{Error, Result};
+use crate::metrics::Dictionary;
+use crate::seen::Seen;
+use crate::types::{DeviceId, Kind, LogLine, Origin, Presence, Timestamp, UsageEvent};
+use bincode::{Decode, Encode};
+use rusqlite::{Connection, params};
+use std::path::Path;
+
+/// Bytes of a group at most.
+pub const GROUP_BYTES_MAX: usize = 256 << 20;
+
+/// Groups forgotten in one transaction, so that the next commit never waits long.
+const FORGET_GROUPS_MAX: u32 = 64;
+
+/// The file.
+pub const FILE: File = File {
+    name: "tail.db",
+    migrations: &["
+    CREATE TABLE batch_group (
+        id INTEGER PRIMARY KEY,
+        generation INTEGER NOT NULL,
+        body BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE metric (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+    CREATE TABLE seen (
+        device INTEGER NOT NULL,
+        boot_id BLOB NOT NULL,
+        ranges BLOB NOT NULL,
+        used_ms INTEGER NOT NULL,
+        PRIMARY KEY (device, boot_id)
+    ) STRICT, WITHOUT ROWID;
+    "],
+};
+
+/// A batch as it is kept: metrics by number.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct StoredBatch {
+    pub device: DeviceId,
+    pub received_ms: Timestamp,
+    pub origin: Option<Origin>,
+    pub interval_ms: Option<u32>,
+    pub agent_version: Option<String>,
+    pub facts: Vec<(String, String)>,
+    pub states: Vec<(String, String)>,
+    pub t_ms: Vec<Timestamp>,
+    pub columns: Vec<StoredColumn>,
+    pub usage: Vec<UsageEvent>,
+    pub logs: Vec<LogLine>,
+}
+
+/// A column as it is kept.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub struct StoredColumn {
+    pub metric: u32,
+    pub kind: Kind,
+    pub present: Presence,
+    pub values: Vec<f64>,
+}
+
+/// A group that was read back.
+pub struct Group {
+    pub id: i64,
+    pub generation: i64,
+    pub batches: Vec<StoredBatch>,
+}
+
+/// The writer's own connection to the tail.
+pub struct Tail {
+    db: Connection,
+    next_id: i64,
+    metrics_kept: usize,
+    /// Every group up to this number is in the table `seen`.
+    seen_kept_to: i64,
+}
+
+impl Tail {
+    /// Opens it. Group numbers go on above `above`, the newest number that `meta.db` knows: a number is never used
+    /// twice, also when every group was forgotten.
+    pub fn open(dir: &Path, above: i64) -> Result<Tail> {
+        let db = FILE.open(dir)?;
+        let newest: i64 =
+            db.query_row("SELECT coalesce(max(id), 0) FROM batch_group", [], |row| row.get(0))?;
+        Ok(Tail { db, next_id: newest.max(above) + 1, metrics_kept: 0, seen_kept_to: 0 })
+    }
+
+    /// The names of metrics kept here, by number.
+    pub fn load_metrics(&mut self, dictionary: &Dictionary) -> Result<()> {
+        let mut statement = self.db.prepare("SELECT id, name FROM metric ORDER BY id")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            dictionary
+                .restore(row.get(0)?, row.get_ref(1)?.as_str().map_err(|e| damaged(0, &e.to_string()))?)?;
+        }
+        self.metrics_kept = dictionary.len();
+        Ok(())
+    }
+
+    /// The reports known to be stored, as of the last time that groups were forgotten.
+    pub fn load_seen(&self) -> Result<Seen> {
+        let mut seen = Seen::default();
+        let mut statement = self.db.prepare("SELECT device, boot_id, ranges, used_ms FROM seen")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (boot_id, ranges): ([u8; 16], Vec<u8>) = (row.get(1)?, row.get(2)?);
+            seen.restore(DeviceId(row.get(0)?), boot_id, &ranges, row.get(3)?);
+        }
+        Ok(seen)
+    }
+
+    /// The newest generation that has a group here; 0 when there is none.
+    pub fn newest_generation(&self) -> Result<i64> {
+        Ok(self.db.query_row("SELECT coalesce(max(generation), 0) FROM batch_group", [], |row| row.get(0))?)
+    }
+
+    /// Each group, oldest first. One that is damaged is left out, with a line in the log.
+    pub fn for_each_group(&self, mut each: impl FnMut(Group) -> Result<()>) -> Result<()> {
+        let mut statement = self.db.prepare("SELECT id, generation, body FROM batch_group ORDER BY id")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let id = row.get(0)?;
+            let body = row.get_ref(2)?.as_blob().map_err(|e| damaged(id, &e.to_string()))?;
+            match decode(id, body) {
+                Ok(batches) => each(Group { id, generation: row.get(1)?, batches })?,
+                Err(error) => tracing::error!("{error}; its rows are lost"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits a group, with the names of metrics that are new; returns its number. On an error nothing of it is kept.
+    pub fn append(
+        &mut self,
+        generation: i64,
+        batches: &[StoredBatch],
+        dictionary: &Dictionary,
+    ) -> Result<i64> {
+        let body = encode(batches);
+        if body.len() > GROUP_BYTES_MAX {
+            return Err(damaged(self.next_id, "it is larger than a group may be"));
+        }
+        let new_metrics = dictionary.from(self.metrics_kept);
+        let tx = self.db.transaction()?;
+        for (id, name) in &new_metrics {
+            tx.prepare_cached("INSERT INTO metric (id, name) VALUES (?1, ?2)")?
+                .execute(params![id, &**name])?;
+        }
+        tx.prepare_cached("INSERT INTO batch_group (id, generation, body) VALUES (?1, ?2, ?3)")?
+            .execute(params![self.next_id, generation, body])?;
+        tx.commit()?;
+        self.metrics_kept += new_metrics.len();
+        self.next_id += 1;
+        Ok(self.next_id - 1)
+    }
+
+    /// Forgets some of the groups that are sealed (generation) and recorded (number). Returns whether there may be
+    /// more.
+    pub fn forget(&mut self, sealed: i64, recorded: i64, seen: &Seen) -> Result<bool> {
+        let oldest: Option<i64> = self
+            .db
+            .prepare_cached("SELECT min(id) FROM batch_group WHERE generation <= ?1 AND id <= ?2")?
+            .query_row(params![sealed, recorded], |row| row.get(0))?;
+        let Some(oldest) = oldest else { return Ok(false) };
+        if oldest > self.seen_kept_to {
+            self.keep_seen(seen)?;
+        }
+        let gone = self
+            .db
+            .prepare_cached(
+                "DELETE FROM batch_group WHERE id IN (SELECT id FROM batch_group
+                 WHERE generation <= ?1 AND id <= ?2 ORDER BY id LIMIT ?3)",
+            )?
+            .execute(params![sealed, recorded.min(self.seen_kept_to), FORGET_GROUPS_MAX])?;
+        Ok(gone > 0)
+    }
+
+    /// Keeps which reports are stored. Before the groups that say so are forgotten: after a crash in between both
+    /// say it, which does no harm.
+    fn keep_seen(&mut self, seen: &Seen) -> Result<()> {
+        let tx = self.db.transaction()?;
+        tx.execute("DELETE FROM seen", [])?;
+        let mut insert = tx.prepare_cached("INSERT INTO seen VALUES (?1, ?2, ?3, ?4)")?;
+        for (device, boot_id, ranges, used_ms) in seen.iter() {
+            insert.execute(params![device.0, boot_id, ranges, used_ms])?;
+        }
+        drop(insert);
+        tx.commit()?;
+        self.seen_kept_to = self.next_id - 1;
+        Ok(())
+    }
+}
+
+fn encode(batches: &[StoredBatch]) -> Vec<u8> {
+    let mut body = vec![0; 4];
+    bincode::encode_into_std_write(batches, &mut body, bincode::config::standard())
+        .expect("encoding plain vectors into memory cannot fail");
+    let crc = crc32fast::hash(&body[4..]);
+    body[..4].copy_from_slice(&crc.to_le_bytes());
+    body
+}
+
+fn decode(id: i64, body: &[u8]) -> Result<Vec<StoredBatch>> {
+    let (crc, rest) = body.split_first_chunk::<4>().ok_or_else(|| damaged(id, "it is too short"))?;
+    if crc32fast::hash(rest) != u32::from_le_bytes(*crc) {
+        return Err(damaged(id, "its checksum does not fit"));
+    }
+    let config = bincode::config::standard().with_limit::<{ 4 * GROUP_BYTES_MAX }>();
+    let (batches, used): (Vec<StoredBatch>, usize) = bincode::decode_from_slice(rest, config)
+        .map_err(|e| damaged(id, &format!("its structure does not decode: {e}")))?;
+    if used != rest.len() {
+        return Err(damaged(id, "bytes are left over"));
+    }
+    for batch in &batches {
+        for column in &batch.columns {
+            let rows = batch.t_ms.len();
+            let bits_fit = match &column.present {
+                Presence::All => true,
+                Presence::Bits(words) => words.len() == rows.div_ceil(64),
+            };
+            if column.values.len() != rows || !bits_fit {
+                return Err(damaged(id, "a column has another length than its rows"));
+            }
+        }
+    }
+    Ok(batches)
+}
+
+fn damaged(id: i64, why: &str) -> Error {
+    Error::Corrupt { what: format!("group {id} of tail.db"), why: why.into() }
+}

@@ -1,0 +1,89 @@
+//! The other threads: the sealer turns closed generations into chunks, the recorder puts usage, logs and events into
+//! `meta.db`. Both try again until it works or the store closes: the tail keeps what they have not done.
+
+use crate::error::Result;
+use crate::head::Generation;
+use crate::meta::Record;
+use crate::seal;
+use crate::shared::Shared;
+use crate::writer::ToSeal;
+use crossbeam_channel::Receiver;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Records waiting for the recorder at most; then the writer waits.
+pub const RECORDS_MAX: usize = 256;
+
+/// Pause before a failed step is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Runs until there is no sender.
+pub fn run_sealer(shared: &Shared, generations: &Receiver<ToSeal>) {
+    while let Ok(ToSeal { generation, waiting }) = generations.recv() {
+        if !until_done(shared, "sealing", || seal_one(shared, &generation)) {
+            return;
+        }
+        drop(waiting);
+    }
+}
+
+fn seal_one(shared: &Shared, generation: &Generation) -> Result<()> {
+    let exists = |id| shared.registry.exists(id);
+    let sealed = seal::seal(generation, &shared.chunks, exists)?;
+    // What the reports said of their devices must be kept before the groups that say it are forgotten.
+    keep_statuses(shared)?;
+    shared.chunks.commit(&sealed, &shared.dictionary, exists)?;
+    shared.sealed_generation.store(generation.number, Ordering::Release);
+    // After the commit: a reader looks at the head first, so in between it finds the rows twice, never not at all.
+    shared.head.sealed();
+    Ok(())
+}
+
+/// Runs until there is no sender.
+pub fn run_recorder(shared: &Shared, records: &Receiver<Record>) {
+    while let Ok(record) = records.recv() {
+        if !until_done(shared, "recording", || record_one(shared, &record)) {
+            return;
+        }
+    }
+}
+
+fn record_one(shared: &Shared, record: &Record) -> Result<()> {
+    // A group of samples alone leaves nothing in `meta.db`. Its number need not be kept: recorded again it leaves
+    // nothing again.
+    if !record.is_empty() {
+        let entries = shared.meta.record(record, |id| shared.registry.exists(id))?;
+        if !record.happenings.is_empty()
+            && let Err(error) = keep_statuses(shared)
+        {
+            // Not an error of the record, which must not be recorded twice.
+            tracing::warn!("the devices' states could not be kept, will be tried again: {error}");
+        }
+        shared.publish_logs(entries);
+        shared.notify();
+    }
+    if let Some(group) = record.group {
+        shared.recorded_group.store(group, Ordering::Release);
+    }
+    Ok(())
+}
+
+/// Keeps the status of the devices whose status changed.
+pub fn keep_statuses(shared: &Shared) -> Result<()> {
+    let statuses = shared.registry.take_unkept();
+    shared.meta.keep_statuses(&statuses).inspect_err(|_| shared.registry.mark_unkept(&statuses))
+}
+
+/// `false`: the store closes before it could be done.
+fn until_done(shared: &Shared, what: &str, mut step: impl FnMut() -> Result<()>) -> bool {
+    loop {
+        match step() {
+            Ok(()) => return true,
+            Err(error) => tracing::error!("{what} failed, will be tried again: {error}"),
+        }
+        if shared.stopping.load(Ordering::Acquire) {
+            return false;
+        }
+        std::thread::sleep(RETRY);
+    }
+}

@@ -1,0 +1,292 @@
+//! The writer: the one thread that puts batches on disk.
+//!
+//! It takes what has come in, commits it to the tail in one transaction, applies it to the head and the registry, and
+//! only then replies. What is in the channel belongs to it: whoever waits for a reply may go away.
+
+use crate::error::Error;
+use crate::shared::Shared;
+use crate::tail::{StoredBatch, StoredColumn, Tail};
+use crate::types::{Batch, Origin, Receipt, Rejected, Reply, Timestamp};
+use crate::{head, meta};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Batches waiting for the writer at most; the next one is refused as overload.
+pub const QUEUE_BATCHES_MAX: usize = 8_192;
+
+/// Batches in one commit at most.
+pub const GROUP_BATCHES_MAX: usize = 4_096;
+
+/// Bytes of samples and texts in one commit at which no further batch is added.
+pub const GROUP_BYTES_FULL: usize = 32 << 20;
+
+/// How long a commit waits for company when the one before had some.
+const GROUP_WINDOW: Duration = Duration::from_millis(2);
+
+/// A generation is closed at this age by the server's clock, milliseconds.
+pub const GENERATION_AGE_MAX_MS: i64 = 2 * 3_600_000;
+
+/// … or at this many samples.
+pub const GENERATION_SAMPLES_MAX: usize = 4_000_000;
+
+/// Samples in the open generation at which batches are refused because sealing does not keep up.
+pub const HEAD_SAMPLES_MAX: usize = 3 * GENERATION_SAMPLES_MAX;
+
+/// What a refused device is told to wait, milliseconds.
+pub const RETRY_AFTER_MS: u64 = 2_000;
+
+/// How long the writer sleeps at most when nothing comes, so that forgetting goes on.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// … and while somebody waits for a generation to be closed.
+const IDLE_WAITING: Duration = Duration::from_millis(5);
+
+/// What the writer is asked to do.
+pub enum Command {
+    /// Store it and reply.
+    Append(Box<Batch>, Reply),
+    /// Close the open generation now; the sender is dropped when it is sealed.
+    CloseGeneration(Sender<()>),
+    /// The time, once a second.
+    Tick(Timestamp),
+}
+
+/// The writer's own state.
+pub struct Writer {
+    pub shared: Arc<Shared>,
+    pub tail: Tail,
+    pub seen: crate::seen::Seen,
+    pub commands: Receiver<Command>,
+    pub to_seal: Sender<ToSeal>,
+    pub to_record: Sender<meta::Record>,
+    /// Who waits for the next seal, while another is going on.
+    pub waiting: Vec<Sender<()>>,
+}
+
+/// A closed generation, and what is dropped when it is sealed.
+pub struct ToSeal {
+    pub generation: Arc<head::Generation>,
+    pub waiting: Vec<Sender<()>>,
+}
+
+#[derive(Default)]
+struct Pending {
+    batches: Vec<StoredBatch>,
+    replies: Vec<(Reply, Receipt)>,
+    origins: HashSet<(crate::types::DeviceId, Origin)>,
+    bytes: usize,
+}
+
+impl Writer {
+    /// Runs until every sender of commands is gone.
+    pub fn run(mut self) {
+        let mut had_company = false;
+        loop {
+            let idle = if self.waiting.is_empty() { IDLE } else { IDLE_WAITING };
+            let first = match self.commands.recv_timeout(idle) {
+                Ok(command) => command,
+                Err(RecvTimeoutError::Timeout) => {
+                    if !self.waiting.is_empty() {
+                        self.close_generation();
+                    }
+                    self.forget();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let mut group =
+                Pending { batches: Vec::new(), replies: Vec::new(), origins: HashSet::new(), bytes: 0 };
+            self.take(first, &mut group);
+            let deadline = Instant::now() + GROUP_WINDOW;
+            while group.batches.len() < GROUP_BATCHES_MAX && group.bytes < GROUP_BYTES_FULL {
+                let next = match self.commands.try_recv() {
+                    Ok(command) => command,
+                    Err(_) if !had_company || group.batches.is_empty() => break,
+                    Err(_) => match self.commands.recv_deadline(deadline) {
+                        Ok(command) => command,
+                        Err(_) => break,
+                    },
+                };
+                self.take(next, &mut group);
+            }
+            had_company = group.batches.len() > 1;
+            self.commit(group);
+        }
+    }
+
+    fn take(&mut self, command: Command, group: &mut Pending) {
+        match command {
+            Command::Append(batch, reply) => self.admit(*batch, reply, group),
+            Command::CloseGeneration(waiting) => {
+                // What came before it belongs to the generation.
+                self.commit(std::mem::take(group));
+                self.waiting.push(waiting);
+                self.close_generation();
+            }
+            Command::Tick(now) => self.tick(now),
+        }
+    }
+
+    /// Adds a batch to the group, or replies at once.
+    fn admit(&mut self, batch: Batch, reply: Reply, group: &mut Pending) {
+        if let Some(origin) = &batch.origin {
+            if self.seen.contains(batch.device, origin) {
+                reply(Ok(Receipt { duplicate: true, columns_refused: 0 }));
+                return;
+            }
+            // Twice within one group: the second is answered with the first's commit.
+            if group.origins.contains(&(batch.device, *origin)) {
+                group.replies.push((reply, Receipt { duplicate: true, columns_refused: 0 }));
+                return;
+            }
+        }
+        let (_, _, open_samples, _) = self.shared.head.open_generation();
+        if open_samples >= HEAD_SAMPLES_MAX {
+            self.shared.refused.fetch_add(1, Ordering::Relaxed);
+            reply(Err(Rejected::Overloaded { retry_after_ms: RETRY_AFTER_MS }));
+            return;
+        }
+        let Some((stored, columns_refused)) = self.intern(batch) else {
+            reply(Err(Rejected::UnknownDevice));
+            return;
+        };
+        group.bytes += bytes_of(&stored);
+        group.origins.extend(stored.origin.map(|o| (stored.device, o)));
+        group.batches.push(stored);
+        group.replies.push((reply, Receipt { duplicate: false, columns_refused }));
+    }
+
+    /// Names become numbers; columns past the device's bound are left out. `None`: no such device.
+    fn intern(&self, batch: Batch) -> Option<(StoredBatch, u32)> {
+        let dictionary = &self.shared.dictionary;
+        // A name that nobody has used yet gets its number only when it is not refused.
+        let numbers: Vec<u32> =
+            batch.rows.columns.iter().map(|c| dictionary.number(&c.metric).unwrap_or(u32::MAX)).collect();
+        let refused = self.shared.registry.refused_columns(batch.device, &numbers)?;
+        let columns_refused = refused.iter().filter(|r| **r).count() as u32;
+        self.shared.columns_refused.fetch_add(u64::from(columns_refused), Ordering::Relaxed);
+        let columns = batch
+            .rows
+            .columns
+            .into_iter()
+            .zip(refused)
+            .filter(|(_, refused)| !refused)
+            .map(|(c, _)| StoredColumn {
+                metric: dictionary.intern(&c.metric),
+                kind: c.kind,
+                present: c.present,
+                values: c.values,
+            })
+            .collect();
+        let stored = StoredBatch {
+            device: batch.device,
+            received_ms: batch.received_ms,
+            origin: batch.origin,
+            interval_ms: batch.interval_ms,
+            agent_version: batch.agent_version,
+            facts: batch.facts,
+            states: batch.states,
+            t_ms: batch.rows.t_ms,
+            columns,
+            usage: batch.usage,
+            logs: batch.logs,
+        };
+        Some((stored, columns_refused))
+    }
+
+    fn commit(&mut self, group: Pending) {
+        if group.batches.is_empty() {
+            for (reply, receipt) in group.replies {
+                reply(Ok(receipt));
+            }
+            return;
+        }
+        let (generation, ..) = self.shared.head.open_generation();
+        if let Some(reason) = self.shared.poisoned() {
+            return self.refuse(group, &reason);
+        }
+        let id = match self.tail.append(generation, &group.batches, &self.shared.dictionary) {
+            Ok(id) => id,
+            Err(error) => {
+                let reason = self.shared.write_failed(&error);
+                return self.refuse(group, &reason);
+            }
+        };
+        self.shared.write_succeeded();
+        for batch in &group.batches {
+            if let Some(origin) = &batch.origin {
+                self.seen.insert(batch.device, origin, batch.received_ms);
+            }
+        }
+        // Applied before the replies: whoever was told "stored" finds it in the next query.
+        self.shared.head.push(&group.batches);
+        let record = self.shared.apply(Some(id), group.batches);
+        for (reply, receipt) in group.replies {
+            reply(Ok(receipt));
+        }
+        // Blocks while the recorder is far behind: then the queue fills and devices are told to wait.
+        // An error means that the recorder ended because the store closes: the tail has it all.
+        let _ = self.to_record.send(record);
+        self.shared.notify();
+        let (_, _, samples, _) = self.shared.head.open_generation();
+        if samples >= GENERATION_SAMPLES_MAX {
+            self.close_generation();
+        }
+    }
+
+    fn refuse(&self, group: Pending, reason: &str) {
+        self.shared.refused.fetch_add(group.batches.len() as u64, Ordering::Relaxed);
+        for (reply, _) in group.replies {
+            reply(Err(Rejected::Unavailable { reason: reason.to_string() }));
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        let (_, opened, ..) = self.shared.head.open_generation();
+        if opened.is_some_and(|opened| now.saturating_sub(opened) >= GENERATION_AGE_MAX_MS) {
+            self.close_generation();
+        }
+        let happenings = self.shared.registry.judge(now);
+        if !happenings.is_empty() {
+            let _ = self.to_record.send(meta::Record { happenings, ..meta::Record::default() });
+            self.shared.notify();
+        }
+        self.forget();
+    }
+
+    fn close_generation(&mut self) {
+        if let Some(generation) = self.shared.head.close_generation() {
+            let to_seal = ToSeal { generation, waiting: std::mem::take(&mut self.waiting) };
+            // An error means that the sealer ended because the store closes: the tail has it all.
+            let _ = self.to_seal.send(to_seal);
+        }
+    }
+
+    /// Drops some of what is both sealed and recorded.
+    fn forget(&mut self) {
+        let sealed = self.shared.sealed_generation.load(Ordering::Acquire);
+        let recorded = self.shared.recorded_group.load(Ordering::Acquire);
+        for device in self.shared.take_deleted() {
+            self.seen.forget(device);
+        }
+        if let Err(error) = self.tail.forget(sealed, recorded, &self.seen) {
+            // Nothing is lost by forgetting later; a full disk shows at the next append too.
+            tracing::warn!("the tail could not be shortened: {error}");
+        }
+    }
+}
+
+/// About what a batch takes in the tail.
+fn bytes_of(batch: &StoredBatch) -> usize {
+    let values: usize = batch.columns.iter().map(|c| c.values.len() * 8).sum();
+    let logs: usize = batch.logs.iter().map(|l| l.message.len() + l.source.len()).sum();
+    values + logs + batch.t_ms.len() * 9 + batch.usage.len() * 128
+}
+
+/// Does this error go away by itself when space comes back?
+pub fn heals(error: &Error) -> bool {
+    matches!(error, Error::Sqlite(e) if e.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
+}

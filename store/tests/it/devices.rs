@@ -1,0 +1,145 @@
+//! Devices: their state, their deletion, what the live feed hears of them.
+
+use crate::{Rig, append, batch, profile, samples};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use store::{DeviceState, Error, EventQuery, Rejected, Store};
+
+const NOW: i64 = 1_795_343_922_420;
+
+/// Waits until the writer has done everything that was asked before: it does one thing after the other.
+fn settle(store: &Store, device: store::DeviceId, now: i64) {
+    append(store, batch(device, now)).unwrap();
+}
+
+fn kinds(store: &Store, device: store::DeviceId) -> Vec<String> {
+    let query = EventQuery { device: Some(device), limit: 100, ..EventQuery::default() };
+    let mut kinds: Vec<String> = store.events(&query).unwrap().entries.into_iter().map(|e| e.kind).collect();
+    kinds.reverse();
+    kinds
+}
+
+#[test]
+fn a_silent_device_is_offline_after_three_intervals_and_comes_back() {
+    let mut rig = Rig::new(NOW);
+    let other = rig.store.add_device(profile("two"), [2; 32], NOW).unwrap();
+    assert_eq!(rig.store.device(rig.device).unwrap().state, DeviceState::New);
+    let report = |now| store::Batch { interval_ms: Some(5_000), ..batch(rig.device, now) };
+    append(&rig.store, report(NOW)).unwrap();
+    assert_eq!(rig.store.device(rig.device).unwrap().state, DeviceState::Online);
+
+    rig.store.tick(NOW + 14_999);
+    settle(&rig.store, other, NOW + 14_999);
+    assert_eq!(rig.store.device(rig.device).unwrap().state, DeviceState::Online);
+    rig.store.tick(NOW + 15_000);
+    settle(&rig.store, other, NOW + 15_000);
+    let view = rig.store.device(rig.device).unwrap();
+    assert_eq!((view.state, view.since_ms), (DeviceState::Offline, Some(NOW)));
+    assert_eq!(view.reason.as_deref(), Some("no_report"));
+
+    append(&rig.store, report(NOW + 60_000)).unwrap();
+    assert_eq!(rig.store.device(rig.device).unwrap().state, DeviceState::Online);
+    // The recorder may still have the last event before it; after a restart everything is there.
+    rig = rig.reopen(NOW + 60_001);
+    assert_eq!(kinds(&rig.store, rig.device), ["device_added", "online", "offline", "online"]);
+    let range = store::TimeRange::new(NOW - 1, NOW + 100_000).unwrap();
+    let mut gaps = rig.store.gaps(&[rig.device], range).unwrap();
+    gaps.retain(|g| g.cause == store::GapCause::DeviceOffline);
+    assert_eq!(gaps.len(), 1);
+    assert_eq!((gaps[0].from_ms, gaps[0].to_ms), (NOW, NOW + 60_000));
+}
+
+#[test]
+fn a_restarted_server_gives_every_device_its_three_intervals() {
+    let rig = Rig::new(NOW);
+    append(&rig.store, store::Batch { interval_ms: Some(60_000), ..batch(rig.device, NOW) }).unwrap();
+    let later = NOW + 3_600_000;
+    let rig = rig.reopen(later);
+    let other = rig.store.add_device(profile("two"), [2; 32], later).unwrap();
+    rig.store.tick(later + 179_999);
+    settle(&rig.store, other, later);
+    assert_eq!(rig.store.device(rig.device).unwrap().state, DeviceState::Online);
+    rig.store.tick(later + 180_000);
+    settle(&rig.store, other, later);
+    assert_eq!(rig.store.device(rig.device).unwrap().state, DeviceState::Offline);
+}
+
+#[test]
+fn latest_values_facts_and_state_survive_a_restart() {
+    for sealed in [false, true] {
+        let rig = Rig::new(NOW);
+        let report = store::Batch {
+            facts: vec![("hostname".into(), "nas".into())],
+            states: vec![("gateway".into(), "stopped".into())],
+            agent_version: Some("1.2.3".into()),
+            ..samples(rig.device, NOW, "load1", &[(NOW - 10, 7.0), (NOW, 8.0), (NOW - 5, 9.0)])
+        };
+        append(&rig.store, report).unwrap();
+        if sealed {
+            rig.store.seal().unwrap();
+        }
+        let before = rig.store.device(rig.device).unwrap();
+        assert_eq!(before.state, DeviceState::Degraded);
+        assert_eq!(before.reason.as_deref(), Some("gateway_stopped"));
+        assert_eq!(before.latest, [("load1".into(), 8.0)]);
+        let rig = rig.reopen(NOW + 1);
+        assert_eq!(rig.store.device(rig.device).unwrap(), before, "sealed: {sealed}");
+    }
+}
+
+#[test]
+fn names_are_unique_and_keys_rotate_at_once() {
+    let rig = Rig::new(NOW);
+    let twice = rig.store.add_device(profile("one"), [2; 32], NOW);
+    assert!(matches!(twice, Err(Error::Conflict { .. })));
+    let two = rig.store.add_device(profile("two"), [2; 32], NOW).unwrap();
+    assert!(matches!(rig.store.edit_device(two, profile("one")), Err(Error::Conflict { .. })));
+    assert_eq!(rig.store.device(two).unwrap().profile.name, "two");
+    rig.store.rotate_key(two, [3; 32], NOW).unwrap();
+    assert_eq!(rig.store.device_by_key(&[2; 32]), None);
+    assert_eq!(rig.store.device_by_key(&[3; 32]), Some(two));
+    let rig = rig.reopen(NOW);
+    assert_eq!(rig.store.device_by_key(&[3; 32]), Some(two));
+}
+
+#[test]
+fn a_deleted_device_takes_everything_along_and_its_number_is_not_given_again() {
+    let rig = Rig::new(NOW);
+    let two = rig.store.add_device(profile("two"), [2; 32], NOW).unwrap();
+    for device in [rig.device, two] {
+        append(&rig.store, samples(device, NOW, "load1", &[(NOW, 1.0)])).unwrap();
+    }
+    rig.store.seal().unwrap();
+    append(&rig.store, samples(two, NOW, "load1", &[(NOW + 1, 1.0)])).unwrap();
+    let deleted = rig.store.delete_device(two).unwrap();
+    assert_eq!(deleted.chunks, 3);
+    assert!(deleted.bytes > 0);
+    assert!(matches!(rig.store.delete_device(two), Err(Error::NotFound { .. })));
+    assert_eq!(append(&rig.store, batch(two, NOW)), Err(Rejected::UnknownDevice));
+    let rig = rig.reopen(NOW);
+    assert_eq!(rig.store.devices().len(), 1);
+    assert_eq!(rig.store.storage().samples, 1);
+    assert!(rig.store.add_device(profile("two"), [2; 32], NOW).unwrap() > two);
+}
+
+#[test]
+fn changes_say_what_changed_and_nothing_twice() {
+    let rig = Rig::new(NOW);
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counter = calls.clone();
+    rig.store.on_change(Box::new(move || {
+        counter.fetch_add(1, Ordering::SeqCst);
+    }));
+    let version = rig.store.version();
+    assert!(rig.store.changes_since(version).devices.is_empty());
+    append(&rig.store, samples(rig.device, NOW, "load1", &[(NOW, 4.5)])).unwrap();
+    let changes = rig.store.changes_since(version);
+    assert_eq!(changes.devices.len(), 1);
+    assert!(!changes.devices_edited);
+    assert_eq!(changes.devices[0].latest, [("load1".into(), 4.5)]);
+    assert!(rig.store.changes_since(changes.version).devices.is_empty());
+    let version = changes.version;
+    rig.store.edit_device(rig.device, profile("renamed")).unwrap();
+    assert!(rig.store.changes_since(version).devices_edited);
+    assert!(calls.load(Ordering::SeqCst) > 0);
+}

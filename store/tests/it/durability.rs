@@ -1,0 +1,100 @@
+//! What is acknowledged stays.
+
+use crate::{Rig, append, batch, origin, samples};
+use store::{Error, Health, Options, RangeQuery, Rejected, Store, TimeRange};
+
+const NOW: i64 = 1_795_343_922_420;
+
+fn count(store: &Store, device: store::DeviceId) -> u64 {
+    let query = RangeQuery {
+        devices: vec![device],
+        metrics: vec!["*".into()],
+        range: TimeRange::new(NOW - 1_000_000, NOW + 1_000_000).unwrap(),
+        points: 1,
+    };
+    store.query(&query).unwrap().series.iter().flat_map(|s| &s.buckets).map(|b| b.count).sum()
+}
+
+#[test]
+fn a_report_that_is_sent_again_counts_once_also_after_seal_and_restart() {
+    let mut rig = Rig::new(NOW);
+    let report =
+        || store::Batch { origin: origin(9, 4), ..samples(rig_device(), NOW, "load1", &[(NOW, 1.0)]) };
+    fn rig_device() -> store::DeviceId {
+        store::DeviceId(1)
+    }
+    assert!(!append(&rig.store, report()).unwrap().duplicate);
+    assert!(append(&rig.store, report()).unwrap().duplicate);
+    rig.store.seal().unwrap();
+    assert!(append(&rig.store, report()).unwrap().duplicate);
+    rig = rig.reopen(NOW + 1);
+    assert!(append(&rig.store, report()).unwrap().duplicate);
+    // Twice more, so that the tail's own knowledge was dropped and read back.
+    rig.store.seal().unwrap();
+    rig = rig.reopen(NOW + 2);
+    assert!(append(&rig.store, report()).unwrap().duplicate);
+    assert_eq!(count(&rig.store, rig.device), 1);
+}
+
+#[test]
+fn a_second_server_on_the_folder_is_refused_with_a_sentence() {
+    let rig = Rig::new(NOW);
+    let error = Store::open(Options { dir: rig.dir.path().into() }, NOW).err().unwrap();
+    assert!(matches!(error, Error::Locked { .. }));
+    assert!(error.to_string().contains("in use by another server"), "{error}");
+}
+
+#[test]
+fn a_file_where_the_folder_should_be_is_refused_with_a_sentence() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    let error = Store::open(Options { dir: file.join("data") }, NOW).err().unwrap();
+    assert!(error.to_string().contains("cannot be used"), "{error}");
+}
+
+#[test]
+fn a_closed_store_refuses_and_still_answers() {
+    let rig = Rig::new(NOW);
+    append(&rig.store, samples(rig.device, NOW, "load1", &[(NOW, 1.0)])).unwrap();
+    rig.store.close();
+    rig.store.close();
+    let refused = append(&rig.store, samples(rig.device, NOW, "load1", &[(NOW, 1.0)]));
+    assert!(matches!(refused, Err(Rejected::Unavailable { .. })));
+    assert!(matches!(rig.store.health(), Health::ReadOnly(_)));
+    assert_eq!(count(&rig.store, rig.device), 1);
+}
+
+#[test]
+fn a_sealed_generation_leaves_the_tail() {
+    let rig = Rig::new(NOW);
+    let values: Vec<(i64, f64)> = (0..20_000).map(|i| (NOW + i, (i * i) as f64 / 7.0)).collect();
+    for piece in values.chunks(500) {
+        append(&rig.store, samples(rig.device, NOW, "load1", piece)).unwrap();
+    }
+    rig.store.seal().unwrap();
+    assert_eq!(rig.store.storage().head_samples, 0);
+    assert_eq!(rig.store.storage().samples, 20_000);
+    let rig = rig.reopen(NOW);
+    assert_eq!(rig.store.storage().head_samples, 0, "the tail was replayed although it is sealed");
+    assert_eq!(count(&rig.store, rig.device), 20_000);
+}
+
+#[test]
+fn metrics_past_the_bound_are_left_out_and_the_rest_is_kept() {
+    let rig = Rig::new(NOW);
+    let column = |i: usize| store::Column {
+        metric: format!("m{i}"),
+        kind: store::Kind::Gauge,
+        values: vec![1.0],
+        present: store::Presence::All,
+    };
+    let wide = |range: std::ops::Range<usize>| store::Batch {
+        rows: store::Rows { t_ms: vec![NOW], columns: range.map(column).collect() },
+        ..batch(rig.device, NOW)
+    };
+    assert_eq!(append(&rig.store, wide(0..990)).unwrap().columns_refused, 0);
+    assert_eq!(append(&rig.store, wide(980..1_020)).unwrap().columns_refused, 20);
+    assert_eq!(append(&rig.store, wide(0..1_000)).unwrap().columns_refused, 0);
+    assert_eq!(rig.store.storage().columns_refused, 20);
+}

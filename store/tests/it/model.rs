@@ -1,0 +1,179 @@
+//! The store against a map: whatever is appended, sealed, reopened, in whatever order, a query answers what the map says.
+
+use crate::{append, batch, origin, profile};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use store::{Column, DeviceId, Kind, Options, Presence, RangeQuery, Rows, Store, Tier, TimeRange};
+
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
+const START: i64 = 1_795_343_922_420;
+const METRICS: [(&str, Kind); 3] =
+    [("cpu_percent", Kind::Gauge), ("load1", Kind::Gauge), ("net_rx_bytes_total", Kind::Counter)];
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// Rows for a device: (offset from the start, value or nothing for each metric).
+    Append {
+        device: usize,
+        rows: Vec<(i64, [Option<i16>; 3])>,
+    },
+    /// The last batch once more, as an agent does that missed the reply.
+    Again,
+    Seal,
+    Reopen,
+}
+
+fn rows() -> impl Strategy<Value = Vec<(i64, [Option<i16>; 3])>> {
+    // Few distinct times, so that rows meet; hours apart, so that every tier has borders.
+    let offset =
+        prop_oneof![0i64..8, (0i64..60).prop_map(|m| m * MINUTE), (0i64..30).prop_map(|h| h * HOUR / 4)];
+    let value = proptest::option::weighted(0.8, any::<i16>());
+    proptest::collection::vec((offset, [value.clone(), value.clone(), value]), 1..6)
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0usize..2, rows()).prop_map(|(device, rows)| Step::Append { device, rows }),
+        1 => Just(Step::Again),
+        2 => Just(Step::Seal),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+type Model = BTreeMap<(DeviceId, usize), BTreeMap<i64, f64>>;
+
+fn to_batch(device: DeviceId, rows: &[(i64, [Option<i16>; 3])], seq: u64) -> store::Batch {
+    let columns = METRICS
+        .iter()
+        .enumerate()
+        .map(|(m, (name, kind))| Column {
+            metric: (*name).into(),
+            kind: *kind,
+            values: rows.iter().map(|r| r.1[m].map_or(f64::NAN, f64::from)).collect(),
+            present: Presence::from_flags(rows.iter().map(|r| r.1[m].is_some())),
+        })
+        .collect();
+    let rows = Rows { t_ms: rows.iter().map(|r| START + r.0).collect(), columns };
+    store::Batch { rows, origin: origin(1, seq), ..batch(device, START) }
+}
+
+/// What a step of a series should say: count, sum, min, max, first, last, increase.
+fn expected(samples: &BTreeMap<i64, f64>, kind: Kind, from: i64, to: i64, all_from: i64) -> Option<[f64; 7]> {
+    let inside: Vec<f64> = samples.range(from..to).map(|s| *s.1).collect();
+    let (first, last) = (*inside.first()?, *inside.last()?);
+    let mut increase = 0.0;
+    if kind == Kind::Counter {
+        let before = samples.range(all_from..from).next_back().map(|s| *s.1);
+        let with_before: Vec<f64> = before.into_iter().chain(inside.iter().copied()).collect();
+        for pair in with_before.windows(2) {
+            increase += if pair[1] >= pair[0] { pair[1] - pair[0] } else { pair[1] };
+        }
+    }
+    let min = inside.iter().copied().fold(f64::INFINITY, f64::min);
+    let max = inside.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    Some([inside.len() as f64, inside.iter().sum(), min, max, first, last, increase])
+}
+
+#[track_caller]
+fn check(store: &Store, devices: &[DeviceId], model: &Model, length: i64, points: u32, tier: Tier) {
+    let range = TimeRange::new(START - HOUR, START - HOUR + length).unwrap();
+    let query = RangeQuery {
+        devices: devices.to_vec(),
+        metrics: METRICS.iter().map(|m| m.0.to_string()).collect(),
+        range,
+        points,
+    };
+    let answer = store.query(&query).unwrap();
+    if answer.step_ms > 0 {
+        assert_eq!(answer.tier, tier, "step {}", answer.step_ms);
+    }
+    let nothing = BTreeMap::new();
+    // A rollup row is never cut: the last one may reach past the range.
+    let tier_step = answer.tier.step_ms().max(1);
+    let read_to = (range.end() + tier_step - 1) / tier_step * tier_step;
+    for (m, (name, kind)) in METRICS.iter().enumerate() {
+        for &device in devices {
+            let samples = model.get(&(device, m)).unwrap_or(&nothing);
+            let found = answer.series.iter().find(|s| s.device == device && s.metric == *name);
+            let Some(found) = found else {
+                assert!(samples.is_empty(), "{name} of {device} is missing");
+                continue;
+            };
+            let all_from = if answer.step_ms > 0 { answer.t_ms[0] } else { range.start() };
+            let mut seen = 0;
+            for (i, &t) in answer.t_ms.iter().enumerate() {
+                let to = if answer.step_ms > 0 { t + answer.step_ms } else { t + 1 };
+                let to = to.min(read_to);
+                let b = found.buckets[i];
+                let as_array = [b.count as f64, b.sum, b.min, b.max, b.first, b.last, b.increase];
+                let found = (b.count > 0).then_some(as_array);
+                assert_eq!(
+                    found,
+                    expected(samples, *kind, t, to, all_from),
+                    "{name} of {device} at {t}, {length}"
+                );
+                seen += b.count;
+            }
+            assert_eq!(
+                seen as usize,
+                samples.range(all_from..read_to).count(),
+                "{name} of {device}, {length}"
+            );
+        }
+    }
+}
+
+fn run(steps: &[Step]) {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || Store::open(Options { dir: dir.path().into() }, START).unwrap();
+    let mut store = open();
+    let devices = [
+        store.add_device(profile("one"), [1; 32], START).unwrap(),
+        store.add_device(profile("two"), [2; 32], START).unwrap(),
+    ];
+    let mut model = Model::new();
+    let mut last = None;
+    for (seq, step) in steps.iter().enumerate() {
+        match step {
+            Step::Append { device, rows } => {
+                let device = devices[*device];
+                for (offset, values) in rows {
+                    for (m, value) in values.iter().enumerate() {
+                        if let Some(value) = value {
+                            model.entry((device, m)).or_default().insert(START + offset, f64::from(*value));
+                        }
+                    }
+                }
+                let batch = to_batch(device, rows, seq as u64);
+                assert!(!append(&store, batch.clone()).unwrap().duplicate);
+                last = Some(batch);
+            }
+            Step::Again => {
+                if let Some(batch) = &last {
+                    assert!(append(&store, batch.clone()).unwrap().duplicate);
+                }
+            }
+            Step::Seal => store.seal().unwrap(),
+            Step::Reopen => {
+                drop(store);
+                store = open();
+            }
+        }
+        check(&store, &devices, &model, 2 * HOUR, 5_000, Tier::Raw);
+    }
+    check(&store, &devices, &model, 10 * HOUR, 5_000, Tier::Raw);
+    check(&store, &devices, &model, 10 * HOUR, 3, Tier::Hour);
+    check(&store, &devices, &model, 10 * HOUR, 20, Tier::FiveMinutes);
+    check(&store, &devices, &model, 2 * HOUR, 4, Tier::FiveMinutes);
+    check(&store, &devices, &model, 10 * MINUTE + HOUR, 50, Tier::Raw);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_query_answers_what_was_appended(steps in proptest::collection::vec(step(), 1..25)) {
+        run(&steps);
+    }
+}

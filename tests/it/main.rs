@@ -1,0 +1,8 @@
+//! The whole: which crate may use which, and the real server as a process.
+
+#![allow(clippy::unwrap_used, reason = "the helpers belong to tests: a panic is how they report")]
+
+mod crash;
+mod manifests;
+mod process;
+mod server;
