@@ -1,0 +1,48 @@
+# Two commands are all a newcomer needs: `make run` and `make test`.
+
+PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -path web/out -prune -o -type f -print)
+
+.PHONY: run build agent test page-test rust-test browser-test bench clean
+
+# Builds the page and the server and starts it, with its data in ./data.
+run: build
+	./target/release/openclaw-watch --data-dir ./data
+
+build: web/dist/index.html
+	cargo build --release --locked
+
+# The agent alone: target/release/openclaw-watch-agent
+agent:
+	cargo build --release --locked -p agent
+
+# Everything that must hold before a change is taken.
+test: page-test rust-test browser-test
+
+page-test: web/dist/index.html
+	cd web && npm run check && npm run lint && npm test
+
+# The benches run once each, as a smoke test; `make bench` measures.
+rust-test: web/dist/index.html
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- --deny warnings
+	cargo test --workspace --all-targets --locked
+
+# The page in a real browser, the real server, a real agent.
+browser-test: web/dist/index.html
+	cargo build --locked --workspace --bins
+	cd web && CHROMIUM="$$(./e2e/find-chromium.sh)" npm run e2e
+
+bench:
+	cargo bench --locked -p bench
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	cd web && npm ci
+	touch $@
+
+web/dist/index.html: web/node_modules/.package-lock.json $(PAGE_SOURCES)
+	cd web && npm run build
+	touch $@
+
+clean:
+	rm -rf web/dist web/out web/node_modules
+	cargo clean

@@ -1,0 +1,134 @@
+/** Calls to the server. Every answer passes a decoder; every failure is an `ApiError` with a code to branch on. */
+
+import { decode, type Decoder } from '../lib/decode';
+import * as model from './model';
+
+/** Longest wait for an answer; a query over a year takes well under a second. */
+const ANSWER_MS_MAX = 20_000;
+
+/** `network`: no answer at all. `unreadable`: an answer that is not what was agreed. The others are the server's. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly field: string | null = null,
+  ) {
+    super(message);
+    this.name = 'ApiError';
+  }
+}
+
+let csrfToken: string | null = null;
+let onSessionEnd: () => void = () => {};
+
+/** The session sends its token with every change; null when nobody is signed in. */
+export function useCsrfToken(token: string | null): void {
+  csrfToken = token;
+}
+
+/** Called when an answer says that the session is over. */
+export function whenSessionEnds(listener: () => void): void {
+  onSessionEnd = listener;
+}
+
+export type Parameter = string | number | null | undefined | readonly (string | number)[];
+export type Parameters = Record<string, Parameter>;
+
+/** `{device: [1, 2], q: ''}` becomes `?device=1&device=2`: empty ones are left out. */
+export function queryString(parameters: Parameters): string {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    const list = Array.isArray(value) ? (value as readonly (string | number)[]) : [value as string | number | null | undefined];
+    for (const item of list) if (item !== null && item !== undefined && item !== '') search.append(name, String(item));
+  }
+  const encoded = search.toString();
+  return encoded && `?${encoded}`;
+}
+
+export const api = {
+  setup: (token: string, username: string, password: string) =>
+    send('POST', '/setup', model.session, { token, username, password }),
+  session: (signal?: AbortSignal) => get('/session', {}, model.session, signal),
+  signIn: (username: string, password: string) => send('POST', '/session', model.session, { username, password }),
+  signOut: () => send('DELETE', '/session', nothing),
+
+  devices: (signal?: AbortSignal) => get('/devices', {}, model.deviceList, signal),
+  device: (id: number, signal?: AbortSignal) => get(`/devices/${id}`, {}, model.deviceAnswer, signal),
+  addDevice: (body: DeviceFields) => send('POST', '/devices', model.deviceAdded, body),
+  editDevice: (id: number, body: Partial<DeviceFields>) => send('PATCH', `/devices/${id}`, model.deviceAnswer, body),
+  deleteDevice: (id: number) => send('DELETE', `/devices/${id}`, model.deviceDeleted),
+  rotateKey: (id: number) => send('POST', `/devices/${id}/rotate-key`, model.keyRotated, {}),
+
+  query: (parameters: Parameters, signal?: AbortSignal) => get('/query', parameters, model.queryAnswer, signal),
+  summary: (zone: string, signal?: AbortSignal) => get('/summary', { tz: zone }, model.summary, signal),
+  logs: (parameters: Parameters, signal?: AbortSignal) => get('/logs', parameters, model.logPage, signal),
+  events: (parameters: Parameters, signal?: AbortSignal) => get('/events', parameters, model.eventPage, signal),
+};
+
+export interface DeviceFields {
+  name: string;
+  device_type: model.DeviceType;
+  tags: string[];
+  notes: string;
+}
+
+const nothing: Decoder<null> = () => null;
+
+function get<T>(path: string, parameters: Parameters, decoder: Decoder<T>, signal?: AbortSignal): Promise<T> {
+  return call(path + queryString(parameters), { method: 'GET' }, decoder, signal);
+}
+
+function send<T>(method: 'POST' | 'PATCH' | 'DELETE', path: string, decoder: Decoder<T>, body?: object): Promise<T> {
+  const headers: Record<string, string> = {};
+  if (csrfToken !== null) headers['X-CSRF-Token'] = csrfToken;
+  if (body === undefined) return call(path, { method, headers }, decoder);
+  headers['Content-Type'] = 'application/json';
+  return call(path, { method, headers, body: JSON.stringify(body) }, decoder);
+}
+
+async function call<T>(path: string, init: RequestInit, decoder: Decoder<T>, signal?: AbortSignal): Promise<T> {
+  const timeout = AbortSignal.timeout(ANSWER_MS_MAX);
+  let answer: Response;
+  let body: unknown;
+  try {
+    answer = await fetch(`/api/v1${path}`, {
+      ...init,
+      credentials: 'same-origin',
+      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+    });
+    const received = await answer.text();
+    body = received === '' ? null : parse(received);
+  } catch (error) {
+    // A view that went away aborts its calls; nobody waits for those.
+    if (signal?.aborted) throw error;
+    throw new ApiError(0, 'network', String(error));
+  }
+  if (!answer.ok) throw refused(answer.status, body, path);
+  try {
+    return decode(decoder, body);
+  } catch (error) {
+    throw new ApiError(answer.status, 'unreadable', String(error));
+  }
+}
+
+function refused(status: number, body: unknown, path: string): ApiError {
+  let refusal: ApiError;
+  try {
+    const { error } = decode(model.errorAnswer, body);
+    refusal = new ApiError(status, error.code, error.message, error.field);
+  } catch {
+    refusal = new ApiError(status, status === 401 ? 'unauthorized' : 'unreadable', `HTTP ${status}`);
+  }
+  // A wrong password is 401 as well; that one the sign-in view answers itself.
+  if (status === 401 && path !== '/session') onSessionEnd();
+  return refusal;
+}
+
+function parse(received: string): unknown {
+  try {
+    return JSON.parse(received);
+  } catch {
+    return undefined;
+  }
+}

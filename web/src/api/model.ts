@@ -1,0 +1,196 @@
+/** What the server says, as types and the decoders that make them. Times are Unix milliseconds, sizes bytes. */
+
+import {
+  array,
+  boolean,
+  nullable,
+  number,
+  object,
+  oneOf,
+  record,
+  recordOf,
+  string,
+  withDefault,
+  type Decoder,
+} from '../lib/decode';
+
+type Of<D> = D extends Decoder<infer T> ? T : never;
+
+export const DEVICE_TYPES = ['laptop', 'desktop', 'server', 'nas', 'vps', 'other'] as const;
+export type DeviceType = (typeof DEVICE_TYPES)[number];
+
+export const DEVICE_STATES = ['offline', 'degraded', 'new', 'online'] as const;
+export type DeviceState = (typeof DEVICE_STATES)[number];
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'fatal'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+const deviceState = oneOf(...DEVICE_STATES);
+
+/** A type or level this page does not know yet is shown as the nearest harmless one. */
+const deviceType: Decoder<DeviceType> = (value, path) =>
+  DEVICE_TYPES.find((known) => known === string(value, path)) ?? 'other';
+const logLevel: Decoder<LogLevel> = (value, path) => LOG_LEVELS.find((known) => known === string(value, path)) ?? 'info';
+
+export const session = object({
+  user: object({ username: string, role: string }),
+  csrf_token: string,
+});
+export type Session = Of<typeof session>;
+
+const text = nullable(string);
+
+const facts = withDefault(
+  object({
+    hostname: text,
+    os: text,
+    arch: text,
+    kernel: text,
+    cpu_model: text,
+    cores: nullable(number),
+    openclaw_version: text,
+    public_ip: text,
+  }),
+  () => ({
+    hostname: null,
+    os: null,
+    arch: null,
+    kernel: null,
+    cpu_model: null,
+    cores: null,
+    openclaw_version: null,
+    public_ip: null,
+  }),
+);
+export type Facts = Of<typeof facts>;
+
+/** Metric name to value; what is not a number is left out. */
+const values = recordOf(number);
+export type Values = Of<typeof values>;
+
+export const device = object({
+  id: number,
+  name: string,
+  device_type: deviceType,
+  tags: withDefault(array(string), () => []),
+  notes: withDefault(string, () => ''),
+  state: deviceState,
+  reason: text,
+  since_ms: nullable(number),
+  created_ms: nullable(number),
+  last_seen_ms: nullable(number),
+  interval_s: nullable(number),
+  agent_version: text,
+  facts,
+  states: withDefault(recordOf(string), () => ({})),
+  latest_ms: nullable(number),
+  latest: withDefault(values, () => ({})),
+  tokens_today: withDefault(number, () => 0),
+});
+export type Device = Of<typeof device>;
+
+export const deviceList = object({ devices: array(device), now_ms: nullable(number) });
+export const deviceAnswer = object({ device });
+
+const install = object({ linux: string, macos: string, windows: string });
+export type Install = Of<typeof install>;
+
+export const deviceAdded = object({ device, api_key: string, install });
+export type DeviceAdded = Of<typeof deviceAdded>;
+
+export const keyRotated = object({ api_key: string, install });
+export type KeyRotated = Of<typeof keyRotated>;
+
+export const deviceDeleted = object({
+  deleted: object({ chunks: number, bytes: number, logs: number, events: number }),
+});
+export type DeviceDeleted = Of<typeof deviceDeleted>['deleted'];
+
+const column = withDefault(nullable(array(nullable(number))), () => null);
+
+const series = object({ device: number, metric: string, avg: column, min: column, max: column });
+export type Series = Of<typeof series>;
+
+const gap = object({ device: number, from_ms: number, to_ms: number, cause: string });
+export type Gap = Of<typeof gap>;
+
+export const queryAnswer = object({
+  tier: string,
+  step_ms: number,
+  from_ms: number,
+  to_ms: number,
+  t_ms: array(number),
+  series: array(series),
+  gaps: withDefault(array(gap), () => []),
+});
+export type QueryAnswer = Of<typeof queryAnswer>;
+
+const perDay = object({ today: number, yesterday: number, total: number });
+
+export const summary = object({
+  now_ms: number,
+  devices: object({ online: number, degraded: number, offline: number, new: number, total: number }),
+  tokens: perDay,
+  cost_usd: perDay,
+  errors_24h: number,
+  storage: object({ bytes: number, samples: number }),
+  version: string,
+});
+export type Summary = Of<typeof summary>;
+
+const log = object({
+  id: number,
+  device: nullable(number),
+  device_name: withDefault(string, () => ''),
+  t_ms: number,
+  level: logLevel,
+  source: withDefault(string, () => ''),
+  message: string,
+});
+export type Log = Of<typeof log>;
+
+/** The server's place to go on from; opaque, so a number or text. */
+const cursor: Decoder<string | null> = (value) =>
+  typeof value === 'string' || typeof value === 'number' ? String(value) : null;
+
+export const logPage = object({ logs: array(log), next: cursor });
+export type LogPage = Of<typeof logPage>;
+
+const event = object({
+  id: number,
+  device: nullable(number),
+  device_name: withDefault(string, () => ''),
+  t_ms: number,
+  kind: string,
+  detail: withDefault(record<unknown>((value) => value), () => ({})),
+});
+export type DeviceEvent = Of<typeof event>;
+
+export const eventPage = object({ events: array(event), next: cursor });
+export type EventPage = Of<typeof eventPage>;
+
+const liveState = object({
+  state: deviceState,
+  reason: text,
+  since_ms: nullable(number),
+  last_seen_ms: nullable(number),
+  latest_ms: nullable(number),
+});
+export type LiveState = Of<typeof liveState>;
+
+const livePart = object({
+  t_ms: number,
+  rows: withDefault(recordOf(values), () => ({})),
+  states: withDefault(recordOf(liveState), () => ({})),
+  logs: withDefault(array(log), () => []),
+  devices_changed: withDefault(boolean, () => false),
+});
+
+export type LiveUpdate = Of<typeof livePart> & { snapshot: boolean };
+
+export const liveMessage: Decoder<LiveUpdate> = (value, path) => {
+  const whole = object({ snapshot: nullable(livePart) })(value, path);
+  return whole.snapshot ? { ...whole.snapshot, snapshot: true } : { ...livePart(value, path), snapshot: false };
+};
+
+export const errorAnswer = object({ error: object({ code: string, message: string, field: text }) });

@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest';
+import { bytes, coarseSpan, compact, money, percent, rate, span, stopwatch } from './format';
+
+describe('bytes', () => {
+  it.each([
+    [0, '0 B'],
+    [999, '999 B'],
+    [1000, '1.00 kB'],
+    [4_238_622_720, '4.24 GB'],
+    [41_230_000, '41.2 MB'],
+    [999_499, '999 kB'],
+    [999_500, '1.00 MB'],
+    [-2048, '-2.05 kB'],
+    [null, '–'],
+    [undefined, '–'],
+    [Number.NaN, '–'],
+  ])('%s is %s', (value, text) => expect(bytes(value)).toBe(text));
+
+  it('per second say so, unknown ones do not', () => {
+    expect(rate(652_000)).toBe('652 kB/s');
+    expect(rate(null)).toBe('–');
+  });
+});
+
+describe('percent', () => {
+  it.each([
+    [0, '0.0'],
+    [9.94, '9.9'],
+    [9.96, '10'],
+    [64.6, '65'],
+    [null, '–'],
+  ])('%s is %s', (value, text) => expect(percent(value)).toBe(text));
+});
+
+describe('large counts', () => {
+  it.each([
+    [0, '0'],
+    [999, '999'],
+    [1_420_000, '1.42 M'],
+    [96_412_000, '96.4 M'],
+    [999_600, '1.00 M'],
+    [2_500_000_000, '2.50 G'],
+  ])('%s is %s', (value, text) => expect(compact(value)).toBe(text));
+
+  it('of money have cents', () => expect(money(4.1)).toBe('$4.10'));
+});
+
+describe('spans', () => {
+  const M = 60_000;
+  const H = 60 * M;
+  it.each([
+    [-5, '0 s', '0 秒'],
+    [59_999, '59 s', '59 秒'],
+    [M, '1 min', '1 分钟'],
+    [H, '1 h', '1 小时'],
+    [H + 5 * M, '1 h 5 min', '1 小时 5 分钟'],
+    [12 * H + 5 * M, '12 h', '12 小时'],
+    [76 * H, '3 d 4 h', '3 天 4 小时'],
+    [240 * H, '10 d', '10 天'],
+  ])('%s ms is %s', (ms, en, zh) => {
+    expect(span(ms, 'en')).toBe(en);
+    expect(span(ms, 'zh')).toBe(zh);
+  });
+
+  it('in narrow places have one unit', () => expect(coarseSpan(76 * H, 'en')).toBe('3 d'));
+
+  it('run as a clock', () => {
+    expect(stopwatch(127_900)).toBe('02:07');
+    expect(stopwatch(H + 2 * M + 7_000)).toBe('1:02:07');
+  });
+});
