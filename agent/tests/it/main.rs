@@ -39,7 +39,8 @@ fn once_print_is_a_report_without_faults() {
     assert_eq!(faults, []);
     assert_eq!(report.agent.interval_s, Some(30));
     assert_eq!(report.agent.version, env!("CARGO_PKG_VERSION"));
-    assert_eq!(report.states, [("gateway".to_string(), "not_installed".to_string())]);
+    // Which state it is depends on the machine: an OpenClaw of its own may run there.
+    assert_eq!(report.states.iter().map(|state| state.0.as_str()).collect::<Vec<_>>(), ["gateway"]);
     assert_eq!(report.rows.len(), 1);
     for column in &report.rows.columns {
         assert_eq!(wire::name::check(&column.name), Ok(()));
