@@ -3,7 +3,9 @@
 use std::path::Path;
 
 fn main() {
-    let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../web/dist");
+    // Asked at run time: compiled in, it would be the folder of whichever copy of the sources was built first.
+    let dist = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it");
+    let dist = Path::new(&dist).join("../web/dist");
     println!("cargo::rerun-if-changed={}", dist.display());
     println!("cargo::rustc-check-cfg=cfg(page_missing)");
     if !dist.join("index.html").is_file() {

@@ -50,8 +50,7 @@ const HOLE_MS = 4 * POINT_MS;
 export function moveSparks(update: LiveUpdate): void {
   for (const [id, row] of Object.entries(update.rows)) {
     const value = row['cpu_percent'];
-    const points = sparks.get(Number(id));
-    if (value !== undefined && points) sparks.set(Number(id), withPoint(points, update.t_ms, value));
+    if (value !== undefined) sparks.set(Number(id), withPoint(sparks.get(Number(id)) ?? [], update.t_ms, value));
   }
 }
 

@@ -1,0 +1,27 @@
+/** Values of a chart as text: in the readout and at the ticks of its axis. */
+
+import { NO_FIGURE, bytes, percent, rate } from '../lib/format';
+import type { Scale } from './lines';
+
+export function figureText(unit: Scale['unit'], value: number | null): string {
+  if (value === null) return NO_FIGURE;
+  switch (unit) {
+    case 'percent':
+      return `${percent(value)} %`;
+    case 'bytes':
+      return bytes(value);
+    case 'rate':
+      return rate(value);
+    case 'number':
+      return value.toFixed(2);
+  }
+}
+
+/** Ticks are round numbers and need no decimals: `5 MB`, not `5.00 MB`. */
+export function tickText(unit: Scale['unit'], value: number): string {
+  if (unit === 'percent') return `${value} %`;
+  if (unit === 'number') return String(Number(value.toFixed(2)));
+  if (value === 0) return '0';
+  const [amount = '', name = ''] = bytes(value).split(' ');
+  return `${Number(amount)} ${name}${unit === 'rate' ? '/s' : ''}`;
+}
