@@ -2,7 +2,7 @@
 
 PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -path web/out -prune -o -type f -print)
 
-.PHONY: run build agent test page-test rust-test browser-test bench clean
+.PHONY: run build agent test page-test rust-test browser-test bench compare clean
 
 # Builds the page and the server and starts it, with its data in ./data.
 run: build
@@ -34,6 +34,11 @@ browser-test: web/dist/index.html
 
 bench:
 	cargo bench --locked -p bench
+
+# Plays the same load into this server and into VictoriaMetrics (Debian: apt-get install victoria-metrics).
+compare:
+	cargo build --release --locked -p openclaw-watch -p bench --bins
+	./target/release/compare
 
 web/node_modules/.package-lock.json: web/package.json web/package-lock.json
 	cd web && npm ci

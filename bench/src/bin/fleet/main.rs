@@ -3,23 +3,20 @@
 //! The schedule is open: each report has a moment at which it is due, and its latency counts from that moment, so
 //! a server that stalls is charged for every report that had to wait meanwhile.
 
-mod client;
-mod devices;
 mod play;
-mod process;
 mod summary;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use bench::client::Server;
+use bench::devices::{Web, read_keys};
 use bench::mix::METRICS_MAX;
+use bench::process::{Usage, folder_bytes};
 use clap::{Parser, ValueEnum};
 
-use client::Server;
-use devices::Web;
 use play::Plan;
-use process::{Usage, folder_bytes};
 
 /// Plays a fleet of devices against a server on this machine.
 #[derive(Parser, Debug)]
@@ -107,7 +104,7 @@ async fn run(args: Args) -> Result<()> {
     };
     let keys = match (&mut web, &args.keys) {
         (Some(web), _) => web.add_devices(args.devices).await?,
-        (None, Some(path)) => devices::read_keys(path, args.devices)?,
+        (None, Some(path)) => read_keys(path, args.devices)?,
         (None, None) => Vec::new(),
     };
     let plan = Plan {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use wire::{Ack, AgentInfo, BootId, Report};
 
 use crate::Format;
-use crate::client::{Client, Server};
+use bench::client::{Client, Server};
 
 /// Time to connect everything before the first report is due.
 const LEAD: Duration = Duration::from_millis(500);

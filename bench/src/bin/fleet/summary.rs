@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::play::Played;
-use crate::process::Usage;
+use bench::process::Usage;
 
 /// What is printed. Usage and bytes are those before and after the play.
 pub fn text(played: &Played, usage: Option<(Usage, Usage)>, bytes: Option<(u64, u64)>) -> String {

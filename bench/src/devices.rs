@@ -42,12 +42,22 @@ pub struct Web {
 impl Web {
     /// Signs in.
     pub async fn sign_in(address: &str, username: &str, password: &str) -> Result<Web> {
+        let body = json!({"username": username, "password": password});
+        Web::begin(address, "/api/v1/session", &body, StatusCode::OK).await
+    }
+
+    /// Makes the first account of a new server, with the token of its sign-up link, and is signed in.
+    pub async fn sign_up(address: &str, token: &str, username: &str, password: &str) -> Result<Web> {
+        let body = json!({"token": token, "username": username, "password": password});
+        Web::begin(address, "/api/v1/setup", &body, StatusCode::CREATED).await
+    }
+
+    async fn begin(address: &str, path: &str, body: &Value, status: StatusCode) -> Result<Web> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let mut web = Web { client: Client::new(Server::parse(address)?), headers, added: Vec::new() };
-        let body = json!({"username": username, "password": password});
-        let answer = web.call(Method::POST, "/api/v1/session", Some(&body)).await?;
-        expect(&answer, StatusCode::OK, "signing in")?;
+        let answer = web.call(Method::POST, path, Some(body)).await?;
+        expect(&answer, status, "signing in")?;
         let cookies: Vec<&str> = answer
             .headers
             .get_all(SET_COOKIE)
@@ -97,6 +107,17 @@ impl Web {
         Ok(keys)
     }
 
+    /// Deletes the device of that name.
+    pub async fn delete_device(&mut self, name: &str) -> Result<()> {
+        let list = self.get("/api/v1/devices").await?;
+        let devices = list["devices"].as_array().context("there is no list of devices in the answer")?;
+        let id =
+            devices.iter().find(|device| device["name"] == name).and_then(|device| device["id"].as_u64());
+        let id = id.with_context(|| format!("there is no device {name}"))?;
+        let answer = self.call(Method::DELETE, &format!("/api/v1/devices/{id}"), None).await?;
+        expect(&answer, StatusCode::OK, "deleting a device")
+    }
+
     /// Deletes the devices of [`Web::add_devices`]; returns how many.
     pub async fn delete_devices(&mut self) -> Result<usize> {
         let ids = std::mem::take(&mut self.added);
@@ -105,6 +126,18 @@ impl Web {
             expect(&answer, StatusCode::OK, "deleting a device")?;
         }
         Ok(ids.len())
+    }
+
+    /// What a path of the web port answers.
+    pub async fn get(&mut self, path: &str) -> Result<Value> {
+        let answer = self.call(Method::GET, path, None).await?;
+        expect(&answer, StatusCode::OK, path)?;
+        Ok(serde_json::from_slice(&answer.body)?)
+    }
+
+    /// Goes on with the same session on another address of the same server.
+    pub fn moved_to(self, address: &str) -> Result<Web> {
+        Ok(Web { client: Client::new(Server::parse(address)?), ..self })
     }
 
     async fn call(&mut self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {

@@ -48,8 +48,11 @@ impl Server {
 
 /// An answer.
 pub struct Answer {
+    /// Its status.
     pub status: StatusCode,
+    /// Its headers.
     pub headers: HeaderMap,
+    /// Its body, whole.
     pub body: Bytes,
 }
 
@@ -60,6 +63,7 @@ pub struct Client {
 }
 
 impl Client {
+    /// Not connected yet.
     pub fn new(server: Server) -> Client {
         Client { server, sender: None }
     }
