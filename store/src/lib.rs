@@ -6,7 +6,7 @@
 //! ```text
 //! submit ─► queue ─► writer ─► tail.db (synced) ─► head, registry ─► reply
 //!                                   │                 │
-//!                                   │              sealer ─► chunks.db (raw, 5 min, 1 h)
+//!                                   │              sealer ─► chunks.db (raw, 5 min, 1 h) ◄─ maintain
 //!                                   └────────────► recorder ─► meta.db (usage, logs, events)
 //! ```
 
@@ -16,6 +16,7 @@ mod db;
 mod error;
 mod gaps;
 mod head;
+mod maintain;
 mod meta;
 mod metrics;
 mod open;

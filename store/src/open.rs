@@ -7,11 +7,11 @@ use crate::meta::Meta;
 use crate::metrics::Dictionary;
 use crate::registry::{Happening, Registry};
 use crate::shared::Shared;
-use crate::store::{Store, Threads};
+use crate::store::{Senders, Store, Threads};
 use crate::tail::{Group, Tail};
 use crate::types::{DeviceId, Timestamp};
 use crate::writer::{QUEUE_BATCHES_MAX, Writer};
-use crate::{workers, writer};
+use crate::{maintain, workers, writer};
 use crossbeam_channel::bounded;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -60,6 +60,8 @@ pub fn open(options: Options, now: Timestamp) -> Result<Store> {
     // One: the head lets no second generation be closed before the first is sealed.
     let (to_seal, generations) = bounded(1);
     let (to_record, records) = bounded(workers::RECORDS_MAX);
+    // One: while it works there is nothing to add to being told the time.
+    let (to_maintain, asks) = bounded(1);
     let writer = Writer {
         shared: shared.clone(),
         tail,
@@ -71,12 +73,14 @@ pub fn open(options: Options, now: Timestamp) -> Result<Store> {
     };
     let for_sealer = shared.clone();
     let for_recorder = shared.clone();
+    let for_maintain = shared.clone();
     let threads = vec![
         start("writer", &shared, move || writer.run())?,
         start("sealer", &shared, move || workers::run_sealer(&for_sealer, &generations))?,
         start("recorder", &shared, move || workers::run_recorder(&for_recorder, &records))?,
+        start("maintain", &shared, move || maintain::run(&for_maintain, &asks))?,
     ];
-    Ok(Store::new(dir, shared, commands, Threads { threads, lock }))
+    Ok(Store::new(dir, shared, Senders { commands, to_maintain }, Threads { threads, lock }))
 }
 
 fn replay(
@@ -124,18 +128,23 @@ fn restore_latest(shared: &Shared) -> Result<()> {
 }
 
 fn latest_sealed(shared: &Shared, device: DeviceId) -> Result<Vec<(u32, Timestamp, f64)>> {
-    let Some(chunk) = shared.chunks.newest_raw(device)? else { return Ok(Vec::new()) };
-    let times = chunk.times()?;
-    let keys: Vec<_> = chunk.columns().map(|(key, _)| key).collect();
-    let mut latest = Vec::new();
-    for key in keys {
-        if let Some((values, present)) = chunk.column(key)?
-            && let (Some(value), Some(row)) = (values.last(), (0..times.len()).rfind(|&i| present.has(i)))
-        {
-            latest.push((key.metric, times[row], *value));
+    shared.chunks.snapshot(|view| {
+        let mut latest = Vec::new();
+        for id in view.newest_raw(device)? {
+            let chunk = view.read(id)?;
+            let times = chunk.times()?;
+            let keys: Vec<_> = chunk.columns().map(|(key, _)| key).collect();
+            for key in keys {
+                if let Some((values, present)) = chunk.column(key)?
+                    && let (Some(value), Some(row)) =
+                        (values.last(), (0..times.len()).rfind(|&i| present.has(i)))
+                {
+                    latest.push((key.metric, times[row], *value));
+                }
+            }
         }
-    }
-    Ok(latest)
+        Ok(latest)
+    })
 }
 
 fn make_folder(dir: &Path) -> Result<()> {

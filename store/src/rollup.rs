@@ -8,6 +8,7 @@ use crate::chunk::{CHUNK_ROWS_MAX, Chunk, ColumnIn, ColumnKey, Field};
 use crate::error::Result;
 use crate::head::Buffer;
 use crate::types::{Bucket, Kind, Presence, TimeRange, Timestamp};
+use std::collections::HashMap;
 
 /// Rows with their columns. After [`settle`] the times ascend and none comes twice.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -16,10 +17,10 @@ pub struct Layer {
     pub columns: Vec<LayerColumn>,
 }
 
-/// One metric's values in a layer, one per row.
+/// One column's values in a layer, one per row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LayerColumn {
-    pub metric: u32,
+    pub key: ColumnKey,
     pub kind: Kind,
     pub values: Vec<Option<f64>>,
 }
@@ -32,7 +33,7 @@ impl Layer {
             .columns
             .iter()
             .map(|c| LayerColumn {
-                metric: c.metric,
+                key: ColumnKey { metric: c.metric, field: Field::Value },
                 kind: c.kind,
                 values: (0..rows).map(|i| c.get(i)).collect(),
             })
@@ -40,7 +41,7 @@ impl Layer {
         Layer { t_ms: buffer.t_ms.clone(), columns }
     }
 
-    /// The rows of a raw chunk that `wanted` says yes to.
+    /// The rows of a chunk that `wanted` says yes to.
     pub fn of_chunk(chunk: &Chunk, wanted: impl Fn(Timestamp) -> bool) -> Result<Layer> {
         let times = chunk.times()?;
         let rows: Vec<usize> = (0..times.len()).filter(|&i| wanted(times[i])).collect();
@@ -48,24 +49,24 @@ impl Layer {
         for (key, kind) in chunk.columns() {
             let Some((values, present)) = chunk.column(key)? else { continue };
             let spread = spread(&values, present, times.len());
-            columns.push(LayerColumn {
-                metric: key.metric,
-                kind,
-                values: rows.iter().map(|&i| spread[i]).collect(),
-            });
+            columns.push(LayerColumn { key, kind, values: rows.iter().map(|&i| spread[i]).collect() });
         }
         Ok(Layer { t_ms: rows.iter().map(|&i| times[i]).collect(), columns })
     }
 
-    /// The rows as pieces that fit a chunk each.
-    pub fn pieces(&self) -> impl Iterator<Item = (&[Timestamp], Vec<ColumnIn>)> + '_ {
-        (0..self.t_ms.len()).step_by(CHUNK_ROWS_MAX).map(|from| {
-            let to = (from + CHUNK_ROWS_MAX).min(self.t_ms.len());
-            let columns = self.columns.iter().filter_map(|c| {
-                column_in(c.metric, Field::Value, c.kind, c.values[from..to].iter().copied())
-            });
-            (&self.t_ms[from..to], columns.collect())
-        })
+    /// The settled rows as pieces that fit a chunk each and do not reach over a border of windows of this length.
+    pub fn pieces(&self, window_ms: i64) -> Vec<(&[Timestamp], Vec<ColumnIn>)> {
+        let mut pieces = Vec::new();
+        let mut from = 0;
+        while from < self.t_ms.len() {
+            let window = self.t_ms[from].div_euclid(window_ms);
+            let inside = self.t_ms[from..].partition_point(|t| t.div_euclid(window_ms) == window);
+            let to = from + inside.min(CHUNK_ROWS_MAX);
+            let columns = self.columns.iter().filter_map(|c| column_in(c, from, to));
+            pieces.push((&self.t_ms[from..to], columns.collect()));
+            from = to;
+        }
+        pieces
     }
 }
 
@@ -76,7 +77,7 @@ pub fn spread(values: &[f64], present: &Presence, rows: usize) -> Vec<Option<f64
 }
 
 /// One layer whose times ascend, each once. Where several rows have the same time, the values of the later row of
-/// the later layer win, column by column.
+/// the later layer win, column by column; of rollups metric by metric, because their columns belong together.
 pub fn settle(mut layers: Vec<Layer>) -> Layer {
     if layers.len() == 1 && layers[0].t_ms.is_sorted_by(|a, b| a < b) {
         return layers.remove(0);
@@ -96,16 +97,21 @@ pub fn settle(mut layers: Vec<Layer>) -> Layer {
         }
         places[layer][row] = out.t_ms.len() - 1;
     }
+    let mut known: HashMap<ColumnKey, usize> = HashMap::new();
     for (layer, places) in layers.iter().zip(&places) {
-        for column in &layer.columns {
-            let at = match out.columns.iter().position(|c| c.metric == column.metric) {
-                Some(at) => at,
-                None => {
-                    let values = vec![None; out.t_ms.len()];
-                    out.columns.push(LayerColumn { metric: column.metric, kind: column.kind, values });
-                    out.columns.len() - 1
+        for count in layer.columns.iter().filter(|c| c.key.field == Field::Count) {
+            for older in out.columns.iter_mut().filter(|c| c.key.metric == count.key.metric) {
+                for (_, &place) in count.values.iter().zip(places).filter(|(count, _)| count.is_some()) {
+                    older.values[place] = None;
                 }
-            };
+            }
+        }
+        for column in &layer.columns {
+            let at = *known.entry(column.key).or_insert_with(|| {
+                let values = vec![None; out.t_ms.len()];
+                out.columns.push(LayerColumn { key: column.key, kind: column.kind, values });
+                out.columns.len() - 1
+            });
             let into = &mut out.columns[at];
             into.kind = column.kind;
             for (value, &place) in column.values.iter().zip(places) {
@@ -191,15 +197,11 @@ pub fn growth(before: f64, after: f64) -> f64 {
     if after >= before { after - before } else { after }
 }
 
-/// The rollup of the steps within `spans`, as pieces that fit a chunk each.
-pub fn rollup_pieces(
-    layer: &Layer,
-    step_ms: i64,
-    spans: &[TimeRange],
-) -> Vec<(Vec<Timestamp>, Vec<ColumnIn>)> {
+/// The rollup of the steps within `spans`, each of which begins and ends a step.
+pub fn rolled_up(layer: &Layer, step_ms: i64, spans: &[TimeRange]) -> Layer {
     let starts: Vec<Timestamp> =
         spans.iter().flat_map(|s| (s.start()..s.end()).step_by(step_ms as usize)).collect();
-    let mut metrics: Vec<(u32, Kind, Vec<Bucket>)> = Vec::new();
+    let mut columns = Vec::new();
     for column in &layer.columns {
         let samples: Vec<(Timestamp, f64)> =
             layer.t_ms.iter().zip(&column.values).filter_map(|(&t, v)| v.map(|v| (t, v))).collect();
@@ -209,45 +211,33 @@ pub fn rollup_pieces(
                 buckets[at] = bucket;
             }
         }
-        metrics.push((column.metric, column.kind, buckets));
-    }
-    let mut pieces = Vec::new();
-    for from in (0..starts.len()).step_by(CHUNK_ROWS_MAX) {
-        let to = (from + CHUNK_ROWS_MAX).min(starts.len());
-        let mut columns = Vec::new();
-        for (metric, kind, buckets) in &metrics {
-            let mut field = |field, get: fn(&Bucket) -> f64| {
-                let values = buckets[from..to].iter().map(|b| (b.count > 0).then(|| get(b)));
-                columns.extend(column_in(*metric, field, *kind, values));
-            };
-            field(Field::Count, |b| b.count as f64);
-            field(Field::Sum, |b| b.sum);
-            field(Field::Min, |b| b.min);
-            field(Field::Max, |b| b.max);
-            field(Field::First, |b| b.first);
-            field(Field::Last, |b| b.last);
-            if *kind == Kind::Counter {
-                field(Field::Increase, |b| b.increase);
-            }
+        let mut field = |field, get: fn(&Bucket) -> f64| {
+            let values = buckets.iter().map(|b| (b.count > 0).then(|| get(b))).collect();
+            let key = ColumnKey { metric: column.key.metric, field };
+            columns.push(LayerColumn { key, kind: column.kind, values });
+        };
+        field(Field::Count, |b| b.count as f64);
+        field(Field::Sum, |b| b.sum);
+        field(Field::Min, |b| b.min);
+        field(Field::Max, |b| b.max);
+        field(Field::First, |b| b.first);
+        field(Field::Last, |b| b.last);
+        if column.kind == Kind::Counter {
+            field(Field::Increase, |b| b.increase);
         }
-        pieces.push((starts[from..to].to_vec(), columns));
     }
-    pieces
+    Layer { t_ms: starts, columns }
 }
 
-/// `None` when no row has a value.
-fn column_in(
-    metric: u32,
-    field: Field,
-    kind: Kind,
-    values: impl ExactSizeIterator<Item = Option<f64>> + Clone,
-) -> Option<ColumnIn> {
-    if !values.clone().any(|v| v.is_some()) {
+/// Some rows of a column; `None` when none of them has a value.
+fn column_in(column: &LayerColumn, from: usize, to: usize) -> Option<ColumnIn> {
+    let values = &column.values[from..to];
+    if !values.iter().any(Option::is_some) {
         return None;
     }
-    let present = Presence::from_flags(values.clone().map(|v| v.is_some()));
-    let values = values.map(|v| v.unwrap_or_default()).collect();
-    Some(ColumnIn { key: ColumnKey { metric, field }, kind, values, present })
+    let present = Presence::from_flags(values.iter().map(Option::is_some));
+    let values = values.iter().map(|v| v.unwrap_or_default()).collect();
+    Some(ColumnIn { key: column.key, kind: column.kind, values, present })
 }
 
 #[cfg(test)]
@@ -258,7 +248,7 @@ mod tests {
         Layer {
             t_ms: rows.iter().map(|r| r.0).collect(),
             columns: vec![LayerColumn {
-                metric: 1,
+                key: ColumnKey { metric: 1, field: Field::Value },
                 kind: Kind::Gauge,
                 values: rows.iter().map(|r| r.1).collect(),
             }],
@@ -272,6 +262,32 @@ mod tests {
             layer(&[(3, None), (2, Some(20.0))]),
         ]);
         assert_eq!(settled, layer(&[(1, Some(11.0)), (2, Some(20.0)), (3, Some(30.0))]));
+    }
+
+    #[test]
+    fn a_rollup_row_is_replaced_metric_by_metric() {
+        let row = |fields: &[(Field, f64)]| Layer {
+            t_ms: vec![0],
+            columns: fields
+                .iter()
+                .map(|&(field, v)| LayerColumn {
+                    key: ColumnKey { metric: 1, field },
+                    kind: Kind::Counter,
+                    values: vec![Some(v)],
+                })
+                .collect(),
+        };
+        let settled =
+            settle(vec![row(&[(Field::Count, 5.0), (Field::Increase, 9.0)]), row(&[(Field::Count, 6.0)])]);
+        let values: Vec<_> = settled.columns.iter().map(|c| (c.key.field, c.values[0])).collect();
+        assert_eq!(values, [(Field::Count, Some(6.0)), (Field::Increase, None)]);
+    }
+
+    #[test]
+    fn pieces_end_where_a_window_ends() {
+        let layer = layer(&[(-1, Some(1.0)), (0, None), (9, Some(2.0)), (10, Some(3.0)), (35, None)]);
+        let pieces: Vec<_> = layer.pieces(10).into_iter().map(|(t, c)| (t.to_vec(), c.len())).collect();
+        assert_eq!(pieces, [(vec![-1], 1), (vec![0, 9], 1), (vec![10], 1), (vec![35], 0)]);
     }
 
     #[test]

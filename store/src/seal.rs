@@ -1,12 +1,12 @@
 //! Sealing: a closed generation becomes chunks and rollup chunks.
 
 use crate::chunk::{self, Chunk, ColumnIn};
-use crate::chunk_table::{ChunkTable, NewChunk, Sealed};
+use crate::chunk_table::{ChunkTable, NewChunk, Sealed, window_ms};
 use crate::error::{Error, Result};
 use crate::head::Generation;
-use crate::rollup::{Layer, rollup_pieces, settle, touched};
+use crate::rollup::{Layer, rolled_up, settle, touched};
 use crate::types::{DeviceId, Tier, TimeRange, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// Everything that a generation leaves behind. `exists` tells deleted devices, whose rows are dropped.
 pub fn seal(
@@ -19,10 +19,8 @@ pub fn seal(
     streams.sort_unstable();
     for stream in streams {
         let rows = settle(vec![Layer::of_buffer(&generation.streams[&stream])]);
-        sealed.series.extend(rows.columns.iter().map(|c| (stream, c.metric, c.kind)));
-        for (times, columns) in rows.pieces() {
-            sealed.chunks.push(new_chunk(stream, Tier::Raw, times, &columns)?);
-        }
+        sealed.series.extend(rows.columns.iter().map(|c| (stream, c.key.metric, c.kind)));
+        sealed.chunks.extend(new_chunks(stream, Tier::Raw, &rows)?);
         seal_rollups(stream, rows, table, &mut sealed.chunks)?;
     }
     Ok(sealed)
@@ -39,35 +37,41 @@ fn seal_rollups(stream: DeviceId, rows: Layer, table: &ChunkTable, into: &mut Ve
     layers.push(rows);
     let all = settle(layers);
     for (tier, spans) in &spans {
-        for (times, columns) in rollup_pieces(&all, tier.step_ms(), spans) {
-            into.push(new_chunk(stream, *tier, &times, &columns)?);
-        }
+        into.extend(new_chunks(stream, *tier, &rolled_up(&all, tier.step_ms(), spans))?);
     }
     Ok(())
 }
 
 /// The sealed raw rows within some spans, oldest chunk first.
 fn older_rows(stream: DeviceId, spans: &[TimeRange], table: &ChunkTable) -> Result<Vec<Layer>> {
-    let mut chunks = BTreeMap::new();
-    for span in spans {
-        chunks.extend(table.overlapping(stream, Tier::Raw, *span)?.into_iter().map(|m| (m.id, m)));
-    }
     let inside = |t: Timestamp| {
         let after = spans.partition_point(|s| s.start() <= t);
         after > 0 && spans[after - 1].contains(t)
     };
-    let mut layers = Vec::new();
-    for id in chunks.keys() {
-        match table.read(*id).and_then(|c| c.map(|c| Layer::of_chunk(&c, inside)).transpose()) {
-            Ok(layer) => layers.extend(layer),
-            // The new rows must not wait for a damaged old chunk: the rollup is made from what can be read.
-            Err(Error::Corrupt { what, why }) => {
-                tracing::error!("{what} is damaged: {why}; left out of a rollup")
-            }
-            Err(other) => return Err(other),
+    table.snapshot(|view| {
+        let mut chunks = BTreeSet::new();
+        for span in spans {
+            chunks.extend(view.overlapping(stream, Tier::Raw, *span)?.iter().map(|m| m.id));
         }
-    }
-    Ok(layers)
+        let mut layers = Vec::new();
+        for id in chunks {
+            match view.read(id).and_then(|c| Layer::of_chunk(&c, inside)) {
+                Ok(layer) => layers.push(layer),
+                // The new rows must not wait for a damaged old chunk: the rollup is made from what can be read.
+                Err(Error::Corrupt { what, why }) => {
+                    tracing::error!("{what} is damaged: {why}; left out of a rollup")
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(layers)
+    })
+}
+
+/// Settled rows as chunks.
+pub fn new_chunks(stream: DeviceId, tier: Tier, rows: &Layer) -> Result<Vec<NewChunk>> {
+    let pieces = rows.pieces(window_ms(tier)).into_iter();
+    pieces.map(|(times, columns)| new_chunk(stream, tier, times, &columns)).collect()
 }
 
 /// A chunk, read back and compared before anything relies on it.

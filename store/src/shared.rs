@@ -3,6 +3,7 @@
 use crate::chunk_table::ChunkTable;
 use crate::error::Error;
 use crate::head::Head;
+use crate::maintain::Policy;
 use crate::meta::{self, Meta};
 use crate::metrics::Dictionary;
 use crate::registry::Registry;
@@ -24,6 +25,8 @@ pub struct Shared {
     pub head: Head,
     pub chunks: ChunkTable,
     pub meta: Meta,
+    /// How chunks are merged.
+    pub policy: Policy,
     /// Everything up to this generation is in `chunks.db`.
     pub sealed_generation: AtomicI64,
     /// Everything up to this group of the tail is in `meta.db`.
@@ -65,6 +68,7 @@ impl Shared {
             head,
             chunks,
             meta,
+            policy: Policy::default(),
             sealed_generation: AtomicI64::new(sealed_generation),
             recorded_group: AtomicI64::new(recorded_group),
             refused: AtomicU64::new(0),

@@ -1,6 +1,7 @@
 //! The store's face: what callers may do.
 
 use crate::error::{Error, Result};
+use crate::maintain::Ask;
 use crate::open::Options;
 use crate::registry::Happening;
 use crate::shared::Shared;
@@ -25,11 +26,18 @@ pub struct Threads {
     pub lock: File,
 }
 
+/// What the threads are told through; they end when it is gone.
+#[derive(Clone)]
+pub struct Senders {
+    pub commands: Sender<Command>,
+    pub to_maintain: Sender<Ask>,
+}
+
 /// The store: one per data folder and process.
 pub struct Store {
     dir: PathBuf,
     shared: Arc<Shared>,
-    commands: RwLock<Option<Sender<Command>>>,
+    senders: RwLock<Option<Senders>>,
     threads: Mutex<Option<Threads>>,
     kept_ms: AtomicI64,
     now_ms: AtomicI64,
@@ -42,16 +50,11 @@ impl Drop for Store {
 }
 
 impl Store {
-    pub(crate) fn new(
-        dir: PathBuf,
-        shared: Arc<Shared>,
-        commands: Sender<Command>,
-        threads: Threads,
-    ) -> Store {
+    pub(crate) fn new(dir: PathBuf, shared: Arc<Shared>, senders: Senders, threads: Threads) -> Store {
         Store {
             dir,
             shared,
-            commands: RwLock::new(Some(commands)),
+            senders: RwLock::new(Some(senders)),
             threads: Mutex::new(Some(threads)),
             kept_ms: AtomicI64::new(0),
             now_ms: AtomicI64::new(0),
@@ -69,8 +72,8 @@ impl Store {
     /// Ends the threads; what is acknowledged stays. Further calls to `submit` are refused. Idempotent.
     pub fn close(&self) {
         self.shared.stopping.store(true, Ordering::Release);
-        // The writer ends when the last sender is gone, the others when the writer is gone.
-        drop(self.commands.write().take());
+        // Writer and maintain end when the last sender is gone, the others when the writer is gone.
+        drop(self.senders.write().take());
         let Some(threads) = self.threads.lock().take() else { return };
         for thread in threads.threads {
             // A panic in it was noted where it was caught.
@@ -89,9 +92,10 @@ impl Store {
     /// To be called about once a second: judges who is offline, closes an old generation.
     pub fn tick(&self, now: Timestamp) {
         self.now_ms.store(now, Ordering::Relaxed);
-        if let Some(commands) = &*self.commands.read() {
-            // Full: the writer has enough to do, and the next tick is a second away.
-            let _ = commands.try_send(Command::Tick(now));
+        if let Some(senders) = &*self.senders.read() {
+            // Full: they have enough to do, and the next tick is a second away.
+            let _ = senders.commands.try_send(Command::Tick(now));
+            let _ = senders.to_maintain.try_send(Ask::Tick(now));
         }
         let kept = self.kept_ms.load(Ordering::Relaxed);
         // Also when the clock went back.
@@ -110,11 +114,24 @@ impl Store {
     /// `Closed` when the store closes.
     pub fn seal(&self) -> Result<()> {
         let (closed, sealed) = bounded::<()>(1);
-        let commands = self.commands.read().clone().ok_or(Error::Closed)?;
-        commands.send(Command::CloseGeneration(closed)).map_err(|_| Error::Closed)?;
-        drop(commands);
+        let senders = self.senders.read().clone().ok_or(Error::Closed)?;
+        senders.commands.send(Command::CloseGeneration(closed)).map_err(|_| Error::Closed)?;
+        drop(senders);
         // Nothing is ever sent: the sender is dropped when it is done, or when the threads end without.
         let _ = sealed.recv();
+        if self.shared.stopping.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// Does the maintenance that is due at `now` and waits for it. Blocks. Without it the same is done from time to time.
+    ///
+    /// # Errors
+    /// `Closed` when the store closes.
+    pub fn maintain(&self, now: Timestamp) -> Result<()> {
+        let (working, done) = bounded::<()>(1);
+        let senders = self.senders.read().clone().ok_or(Error::Closed)?;
+        senders.to_maintain.send(Ask::All(now, working)).map_err(|_| Error::Closed)?;
+        drop(senders);
+        let _ = done.recv();
         if self.shared.stopping.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
     }
 
@@ -122,7 +139,7 @@ impl Store {
     pub fn health(&self) -> Health {
         match self.shared.trouble() {
             Some(reason) => Health::ReadOnly(reason),
-            None if self.commands.read().is_none() => Health::ReadOnly("the server is stopping".into()),
+            None if self.senders.read().is_none() => Health::ReadOnly("the server is stopping".into()),
             None => Health::Ready,
         }
     }
@@ -133,8 +150,8 @@ impl Store {
     /// # Errors
     /// At once when the queue is full or the store is closed; `reply` is not called then.
     pub fn submit(&self, batch: Batch, reply: Reply) -> std::result::Result<(), Rejected> {
-        let guard = self.commands.read();
-        let Some(commands) = &*guard else {
+        let guard = self.senders.read();
+        let Some(Senders { commands, .. }) = &*guard else {
             return Err(Rejected::Unavailable { reason: "the server is stopping".into() });
         };
         match commands.try_send(Command::Append(Box::new(batch), reply)) {
@@ -234,8 +251,8 @@ impl Store {
         let (logs, events, text_bytes) = self.shared.meta.delete_device(id)?;
         // So that the tail soon forgets it as well; when it is sealed does not matter here.
         let (closed, _) = bounded(1);
-        if let Some(commands) = &*self.commands.read() {
-            let _ = commands.try_send(Command::CloseGeneration(closed));
+        if let Some(senders) = &*self.senders.read() {
+            let _ = senders.commands.try_send(Command::CloseGeneration(closed));
         }
         Ok(Deleted { chunks, bytes: chunk_bytes + text_bytes, logs, events })
     }

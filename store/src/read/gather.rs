@@ -5,7 +5,6 @@
 
 use super::Points;
 use crate::chunk::{Chunk, ColumnKey, Field};
-use crate::chunk_table::ChunkMeta;
 use crate::error::{Error, Result};
 use crate::rollup::{roll_up, step_start, touched};
 use crate::shared::Shared;
@@ -29,7 +28,8 @@ impl<'a> Gather<'a> {
         let mut rows = self.shared.head.with(device, |buffers| {
             buffers.iter().flat_map(|b| &b.t_ms).filter(|&&t| range.contains(t)).take(enough + 1).count()
         });
-        for meta in self.shared.chunks.overlapping(device, Tier::Raw, range)? {
+        let chunks = self.shared.chunks.snapshot(|view| view.overlapping(device, Tier::Raw, range))?;
+        for meta in chunks {
             if rows > enough {
                 break;
             }
@@ -68,14 +68,12 @@ impl<'a> Gather<'a> {
             buffers.iter().flat_map(|b| &b.t_ms).copied().filter(|&t| range.contains(t)).collect()
         });
         let mut found: Vec<Points> = metrics.iter().map(|_| Vec::new()).collect();
-        for meta in self.shared.chunks.overlapping(device, tier, range)? {
-            let Some(chunk) = self.read(&meta)? else { continue };
-            let times = chunk.times()?;
+        self.each_chunk(device, tier, range, metrics.len(), |chunk, times| {
             for ((metric, kind), points) in metrics.iter().zip(&mut found) {
-                self.spend(times.len())?;
-                rollup_points(&chunk, *metric, *kind, &times, range, points)?;
+                rollup_points(chunk, *metric, *kind, times, range, points)?;
             }
-        }
+            Ok(())
+        })?;
         for span in touched(&fresh, step_ms) {
             let samples = self.samples(device, metrics, span)?;
             for (((_, kind), points), samples) in metrics.iter().zip(&mut found).zip(samples) {
@@ -108,15 +106,13 @@ impl<'a> Gather<'a> {
                 .collect()
         });
         let mut found: Vec<Vec<(Timestamp, f64)>> = metrics.iter().map(|_| Vec::new()).collect();
-        for meta in self.shared.chunks.overlapping(device, Tier::Raw, range)? {
-            let Some(chunk) = self.read(&meta)? else { continue };
-            let times = chunk.times()?;
+        self.each_chunk(device, Tier::Raw, range, metrics.len(), |chunk, times| {
             for ((metric, _), samples) in metrics.iter().zip(&mut found) {
-                self.spend(times.len())?;
                 let key = ColumnKey { metric: *metric, field: Field::Value };
-                each_value(&chunk, key, &times, range, |t, v| samples.push((t, v)))?;
+                each_value(chunk, key, times, range, |t, v| samples.push((t, v)))?;
             }
-        }
+            Ok(())
+        })?;
         for (samples, fresh) in found.iter_mut().zip(fresh) {
             self.spend(fresh.len())?;
             samples.extend(fresh);
@@ -125,15 +121,33 @@ impl<'a> Gather<'a> {
         Ok(found)
     }
 
-    /// A damaged chunk leaves a hole and a line in the log; the rest of the range is answered.
-    fn read(&self, meta: &ChunkMeta) -> Result<Option<Chunk>> {
-        match self.shared.chunks.read(meta.id) {
-            Err(Error::Corrupt { what, why }) => {
-                tracing::error!("{what} is damaged: {why}; left out of an answer");
-                Ok(None)
+    /// Each chunk of a tier that overlaps a range with its times, oldest first; `columns` of each are paid for. A damaged
+    /// chunk leaves a hole and a line in the log; the rest of the range is answered.
+    fn each_chunk(
+        &mut self,
+        device: DeviceId,
+        tier: Tier,
+        range: TimeRange,
+        columns: usize,
+        mut each: impl FnMut(&Chunk, &[Timestamp]) -> Result<()>,
+    ) -> Result<()> {
+        let shared = self.shared;
+        shared.chunks.snapshot(|view| {
+            for meta in view.overlapping(device, tier, range)? {
+                let read = view.read(meta.id).and_then(|chunk| {
+                    let times = chunk.times()?;
+                    self.spend(times.len().saturating_mul(columns))?;
+                    each(&chunk, &times)
+                });
+                match read {
+                    Err(Error::Corrupt { what, why }) => {
+                        tracing::error!("{what} is damaged: {why}; left out of an answer");
+                    }
+                    other => other?,
+                }
             }
-            other => other,
-        }
+            Ok(())
+        })
     }
 
     fn spend(&mut self, samples: usize) -> Result<()> {

@@ -5,6 +5,7 @@
 mod devices;
 mod durability;
 mod journal;
+mod maintenance;
 mod model;
 
 use std::sync::mpsc;

@@ -7,7 +7,9 @@ use store::{Column, DeviceId, Kind, Options, Presence, RangeQuery, Rows, Store, 
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
-const START: i64 = 1_795_343_922_420;
+const DAY: i64 = 24 * HOUR;
+/// 20:25 UTC: the rows lie on both sides of midnight, where raw chunks end.
+const START: i64 = 1_795_379_122_420;
 const METRICS: [(&str, Kind); 3] =
     [("cpu_percent", Kind::Gauge), ("load1", Kind::Gauge), ("net_rx_bytes_total", Kind::Counter)];
 
@@ -21,6 +23,10 @@ enum Step {
     /// The last batch once more, as an agent does that missed the reply.
     Again,
     Seal,
+    /// Maintenance: so many days later.
+    Maintain {
+        days: i64,
+    },
     Reopen,
 }
 
@@ -36,7 +42,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (0usize..2, rows()).prop_map(|(device, rows)| Step::Append { device, rows }),
         1 => Just(Step::Again),
-        2 => Just(Step::Seal),
+        4 => Just(Step::Seal),
+        2 => (0i64..3).prop_map(|days| Step::Maintain { days }),
         1 => Just(Step::Reopen),
     ]
 }
@@ -155,13 +162,20 @@ fn run(steps: &[Step]) {
                 }
             }
             Step::Seal => store.seal().unwrap(),
+            Step::Maintain { days } => store.maintain(START + days * DAY).unwrap(),
             Step::Reopen => {
                 drop(store);
                 store = open();
             }
         }
         check(&store, &devices, &model, 2 * HOUR, 5_000, Tier::Raw);
+        check(&store, &devices, &model, 10 * HOUR, 20, Tier::FiveMinutes);
     }
+    // Everything in one chunk a day and tier at the end: what won must still win.
+    store.seal().unwrap();
+    store.maintain(START + 400 * DAY).unwrap();
+    let chunks: Vec<u64> = store.storage().tiers.iter().map(|t| t.chunks).collect();
+    assert!(chunks.iter().zip([4, 4, 4]).all(|(found, most)| *found <= most), "{chunks:?} chunks");
     check(&store, &devices, &model, 10 * HOUR, 5_000, Tier::Raw);
     check(&store, &devices, &model, 10 * HOUR, 3, Tier::Hour);
     check(&store, &devices, &model, 10 * HOUR, 20, Tier::FiveMinutes);

@@ -1,0 +1,244 @@
+//! The sealed samples: chunks of all tiers in `chunks.db`.
+
+mod change;
+mod read;
+
+use crate::db::{File, Readers, Writer};
+use crate::error::Result;
+use crate::metrics::Dictionary;
+use crate::types::{DeviceId, Kind, Tier, Timestamp};
+use crate::{StorageStats, TierStats};
+use parking_lot::Mutex;
+use rusqlite::{Connection, params};
+use std::path::Path;
+
+/// The file. A plain rowid table: `WITHOUT ROWID` made it up to three times as large. The index covers all that a plan
+/// needs, so that planning reads no blob.
+pub const FILE: File = File {
+    name: "chunks.db",
+    migrations: &["
+    CREATE TABLE chunk (
+        id INTEGER PRIMARY KEY,
+        stream INTEGER NOT NULL,
+        tier INTEGER NOT NULL,
+        start_ms INTEGER NOT NULL,
+        end_ms INTEGER NOT NULL,
+        rows INTEGER NOT NULL,
+        samples INTEGER NOT NULL,
+        blob BLOB NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX chunk_place ON chunk (stream, tier, end_ms, start_ms, id, rows, samples);
+    CREATE TABLE metric (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+    CREATE TABLE series (
+        stream INTEGER NOT NULL,
+        metric INTEGER NOT NULL,
+        kind INTEGER NOT NULL,
+        PRIMARY KEY (stream, metric)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE state (sealed_generation INTEGER NOT NULL) STRICT;
+    INSERT INTO state VALUES (0);
+    "],
+};
+
+/// Free pages given back to the file system in one step, so that a seal never waits long.
+const VACUUM_PAGES_MAX: u32 = 512;
+
+/// No chunk reaches over a border of its tier's windows, so what a late row makes necessary stays within one. A window
+/// of rollups is what fits a chunk: 8,064 rows.
+pub fn window_ms(tier: Tier) -> i64 {
+    match tier {
+        Tier::Raw => 24 * 3_600_000,
+        Tier::FiveMinutes => 8_064 * tier.step_ms(),
+        Tier::Hour => 8_064 * tier.step_ms(),
+    }
+}
+
+/// A chunk to be stored.
+pub struct NewChunk {
+    pub stream: DeviceId,
+    pub tier: Tier,
+    /// Time of the earliest row.
+    pub start_ms: Timestamp,
+    /// Time of the latest row.
+    pub last_ms: Timestamp,
+    pub rows: usize,
+    pub samples: usize,
+    pub blob: Vec<u8>,
+}
+
+/// Where a chunk is and what it spans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkMeta {
+    /// Where two chunks of a stream and tier overlap, the larger number wins. Never given twice while the store is open.
+    pub id: i64,
+    pub stream: DeviceId,
+    pub tier: Tier,
+    pub start_ms: Timestamp,
+    /// Time of the latest row.
+    pub last_ms: Timestamp,
+    pub rows: usize,
+    pub samples: usize,
+}
+
+/// What a sealed generation leaves behind; committed at once.
+pub struct Sealed {
+    pub generation: i64,
+    pub chunks: Vec<NewChunk>,
+    pub series: Vec<(DeviceId, u32, Kind)>,
+}
+
+/// The chunks of all streams.
+pub struct ChunkTable {
+    writer: Writer,
+    readers: Readers,
+    totals: Mutex<[TierStats; 3]>,
+    numbers: Mutex<Numbers>,
+}
+
+struct Numbers {
+    next_chunk: i64,
+    metrics_kept: usize,
+}
+
+impl ChunkTable {
+    /// Opens it.
+    pub fn open(dir: &Path) -> Result<ChunkTable> {
+        let db = FILE.open(dir)?;
+        let mut totals =
+            Tier::ALL.map(|tier| TierStats { tier, chunks: 0, bytes: 0, samples: 0, oldest_ms: None });
+        for total in &mut totals {
+            *total = db.query_row(
+                "SELECT count(*), coalesce(sum(length(blob)), 0), coalesce(sum(samples), 0), min(start_ms)
+                 FROM chunk WHERE tier = ?1",
+                [tier_number(total.tier)],
+                |row| {
+                    Ok(TierStats {
+                        tier: total.tier,
+                        chunks: row.get::<_, i64>(0)? as u64,
+                        bytes: row.get::<_, i64>(1)? as u64,
+                        samples: row.get::<_, i64>(2)? as u64,
+                        oldest_ms: row.get(3)?,
+                    })
+                },
+            )?;
+        }
+        let newest: i64 = db.query_row("SELECT coalesce(max(id), 0) FROM chunk", [], |row| row.get(0))?;
+        Ok(ChunkTable {
+            writer: Writer::new(db),
+            readers: FILE.readers(dir),
+            totals: Mutex::new(totals),
+            numbers: Mutex::new(Numbers { next_chunk: newest + 1, metrics_kept: 0 }),
+        })
+    }
+
+    /// The newest generation whose chunks are here: everything of it and before it.
+    pub fn sealed_generation(&self) -> Result<i64> {
+        Ok(self.writer.lock().query_row("SELECT sealed_generation FROM state", [], |row| row.get(0))?)
+    }
+
+    /// The names of metrics kept here, by number.
+    pub fn load_metrics(&self, dictionary: &Dictionary) -> Result<()> {
+        let db = self.writer.lock();
+        let mut statement = db.prepare("SELECT id, name FROM metric ORDER BY id")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            dictionary.restore(row.get(0)?, &row.get::<_, String>(1)?)?;
+        }
+        self.numbers.lock().metrics_kept = dictionary.len();
+        Ok(())
+    }
+
+    /// Which metrics each stream has.
+    pub fn load_series(&self, mut each: impl FnMut(DeviceId, u32, Kind)) -> Result<()> {
+        let db = self.writer.lock();
+        let mut statement = db.prepare("SELECT stream, metric, kind FROM series")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let kind = if row.get::<_, i64>(2)? == 1 { Kind::Counter } else { Kind::Gauge };
+            each(DeviceId(row.get(0)?), row.get(1)?, kind);
+        }
+        Ok(())
+    }
+
+    /// Commits a sealed generation. `exists` is asked under the lock that a deletion takes too, so that no chunk of a
+    /// deleted device comes in after its deletion.
+    pub fn commit(
+        &self,
+        sealed: &Sealed,
+        dictionary: &Dictionary,
+        exists: impl Fn(DeviceId) -> bool,
+    ) -> Result<()> {
+        let mut db = self.writer.lock();
+        let mut numbers = self.numbers.lock();
+        let new_metrics = dictionary.from(numbers.metrics_kept);
+        let tx = db.transaction()?;
+        for (id, name) in &new_metrics {
+            tx.prepare_cached("INSERT INTO metric (id, name) VALUES (?1, ?2)")?
+                .execute(params![id, &**name])?;
+        }
+        for (stream, metric, kind) in sealed.series.iter().filter(|s| exists(s.0)) {
+            tx.prepare_cached("INSERT OR REPLACE INTO series (stream, metric, kind) VALUES (?1, ?2, ?3)")?
+                .execute(params![stream.0, metric, (*kind == Kind::Counter) as i64])?;
+        }
+        let kept: Vec<&NewChunk> = sealed.chunks.iter().filter(|c| exists(c.stream)).collect();
+        for (chunk, id) in kept.iter().zip(numbers.next_chunk..) {
+            insert(&tx, id, chunk)?;
+        }
+        tx.execute("UPDATE state SET sealed_generation = ?1", [sealed.generation])?;
+        tx.commit()?;
+        numbers.metrics_kept += new_metrics.len();
+        numbers.next_chunk += kept.len() as i64;
+        self.count_new(&kept);
+        Ok(())
+    }
+
+    fn count_new(&self, chunks: &[&NewChunk]) {
+        let mut totals = self.totals.lock();
+        for chunk in chunks {
+            let total = &mut totals[tier_number(chunk.tier) as usize];
+            total.chunks += 1;
+            total.bytes += chunk.blob.len() as u64;
+            total.samples += chunk.samples as u64;
+            total.oldest_ms = Some(total.oldest_ms.map_or(chunk.start_ms, |o| o.min(chunk.start_ms)));
+        }
+    }
+
+    /// What is here, by tier.
+    pub fn stats(&self) -> StorageStats {
+        StorageStats { tiers: self.totals.lock().to_vec(), ..StorageStats::default() }
+    }
+}
+
+/// Gives some free pages back to the file system.
+pub fn give_back_pages(db: &Connection) -> Result<()> {
+    let mut statement = db.prepare(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES_MAX})"))?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
+}
+
+fn tier_number(tier: Tier) -> i64 {
+    match tier {
+        Tier::Raw => 0,
+        Tier::FiveMinutes => 1,
+        Tier::Hour => 2,
+    }
+}
+
+fn insert(db: &Connection, id: i64, chunk: &NewChunk) -> Result<()> {
+    let mut statement = db.prepare_cached(
+        "INSERT INTO chunk (id, stream, tier, start_ms, end_ms, rows, samples, blob)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?;
+    statement.execute(params![
+        id,
+        chunk.stream.0,
+        tier_number(chunk.tier),
+        chunk.start_ms,
+        chunk.last_ms,
+        chunk.rows as i64,
+        chunk.samples as i64,
+        chunk.blob
+    ])?;
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! Reading chunks. What belongs together is read from one snapshot: a chunk that maintenance replaces in the meantime
+//! is still there in it, so that no row is missing from an answer and none counts twice.
+
+use super::{ChunkMeta, ChunkTable, tier_number};
+use crate::chunk::Chunk;
+use crate::error::{Error, Result};
+use crate::types::{DeviceId, Tier, TimeRange, Timestamp};
+use rusqlite::{Connection, params};
+
+/// The table as it was at one moment.
+pub struct Snapshot<'a>(&'a Connection);
+
+impl ChunkTable {
+    /// Looks at the table as it is now, whatever is changed meanwhile. Nothing is held up by it but the shortening of
+    /// the write-ahead log, so it should not last.
+    pub fn snapshot<T>(&self, look: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
+        self.readers.with(|db| {
+            // Ends when it is dropped, also after an error.
+            let view = db.unchecked_transaction()?;
+            look(&Snapshot(&view))
+        })
+    }
+
+    /// Is there a rollup of some stream within a range from before that stream's earliest raw row there?
+    pub fn reaches_further_back(
+        &self,
+        range: TimeRange,
+        streams: impl Iterator<Item = DeviceId>,
+    ) -> Result<bool> {
+        self.snapshot(|view| {
+            for stream in streams {
+                let raw = view.overlapping(stream, Tier::Raw, range)?.iter().map(|m| m.start_ms).min();
+                for tier in [Tier::FiveMinutes, Tier::Hour] {
+                    let rolled_up = view.overlapping(stream, tier, range)?.iter().map(|m| m.start_ms).min();
+                    // A rollup row stands at the start of its step: less than a step earlier is no further back.
+                    let further = rolled_up
+                        .is_some_and(|r| raw.is_none_or(|raw| r.saturating_add(tier.step_ms()) <= raw));
+                    if further {
+                        return Ok(true);
+                    }
+                }
+            }
+            Ok(false)
+        })
+    }
+}
+
+impl Snapshot<'_> {
+    /// The chunks of a stream that have rows within a range, oldest number first.
+    pub fn overlapping(&self, stream: DeviceId, tier: Tier, range: TimeRange) -> Result<Vec<ChunkMeta>> {
+        overlapping(self.0, stream, tier, range.start(), range.end().saturating_sub(1))
+    }
+
+    /// All chunks of a stream and tier, oldest number first.
+    pub fn chunks(&self, stream: DeviceId, tier: Tier) -> Result<Vec<ChunkMeta>> {
+        overlapping(self.0, stream, tier, Timestamp::MIN, Timestamp::MAX)
+    }
+
+    /// Reads one chunk of this snapshot.
+    pub fn read(&self, id: i64) -> Result<Chunk> {
+        let mut statement = self.0.prepare_cached("SELECT blob FROM chunk WHERE id = ?1")?;
+        let chunk = statement.query_row([id], |row| Ok(Chunk::open(row.get_ref(0)?.as_blob()?)))?;
+        chunk.map_err(|e| name_damage(e, id))
+    }
+
+    /// The few raw chunks with the latest rows of a stream, the latest last: a metric that comes seldom may be missing
+    /// from the very last.
+    pub fn newest_raw(&self, stream: DeviceId) -> Result<Vec<i64>> {
+        let mut statement = self.0.prepare_cached(
+            "SELECT id FROM chunk WHERE stream = ?1 AND tier = 0 ORDER BY end_ms DESC, id DESC LIMIT 4",
+        )?;
+        let ids = statement.query_map([stream.0], |row| row.get(0))?;
+        let mut ids = ids.collect::<rusqlite::Result<Vec<_>>>()?;
+        ids.reverse();
+        Ok(ids)
+    }
+}
+
+/// The chunks that have rows from `first` to `last`, both included, oldest number first.
+pub(super) fn overlapping(
+    db: &Connection,
+    stream: DeviceId,
+    tier: Tier,
+    first: Timestamp,
+    last: Timestamp,
+) -> Result<Vec<ChunkMeta>> {
+    let mut statement = db.prepare_cached(
+        "SELECT id, start_ms, end_ms, rows, samples FROM chunk
+         WHERE stream = ?1 AND tier = ?2 AND end_ms >= ?3 AND start_ms <= ?4",
+    )?;
+    let metas = statement.query_map(params![stream.0, tier_number(tier), first, last], |row| {
+        Ok(ChunkMeta {
+            id: row.get(0)?,
+            stream,
+            tier,
+            start_ms: row.get(1)?,
+            last_ms: row.get(2)?,
+            rows: row.get::<_, i64>(3)? as usize,
+            samples: row.get::<_, i64>(4)? as usize,
+        })
+    })?;
+    let mut metas = metas.collect::<rusqlite::Result<Vec<_>>>()?;
+    metas.sort_unstable_by_key(|m| m.id);
+    Ok(metas)
+}
+
+fn name_damage(error: Error, id: i64) -> Error {
+    match error {
+        Error::Corrupt { why, .. } => Error::Corrupt { what: format!("chunk {id} of chunks.db"), why },
+        other => other,
+    }
+}

@@ -1,0 +1,288 @@
+//! What maintenance has to do. Decided from what there is, the policy and the time alone.
+
+use crate::chunk::CHUNK_ROWS_MAX;
+use crate::chunk_table::{ChunkMeta, window_ms};
+use crate::types::{DeviceId, Tier, Timestamp};
+use std::fmt;
+
+/// One piece of work, small enough that what waits for it waits briefly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// Put these chunks, oldest number first, together.
+    Merge {
+        /// Whose they are.
+        stream: DeviceId,
+        /// Of which tier.
+        tier: Tier,
+        /// Their numbers.
+        from: Vec<i64>,
+    },
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (word, tier, ids) = match self {
+            Work::Merge { tier, from, .. } => ("merge", tier, from),
+        };
+        write!(f, "{word}")?;
+        ids.iter().try_for_each(|id| write!(f, " #{id}"))?;
+        write!(f, " in {}", tier.as_str())
+    }
+}
+
+/// What is kept how.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Rows that a merged chunk should not have more of.
+    pub rows_max: usize,
+    /// Samples that are taken up in one piece of work at most: about 32 bytes of memory each.
+    pub samples_max: usize,
+    /// Chunks of an unfinished window that are put together at least.
+    pub fan_in: usize,
+    /// How long after its end a window is taken for finished, milliseconds: its last generation is sealed by then.
+    pub settle_ms: i64,
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy { rows_max: CHUNK_ROWS_MAX, samples_max: 4_000_000, fan_in: 8, settle_ms: 3 * 3_600_000 }
+    }
+}
+
+/// The next piece of work among all chunks of one stream; `None`: nothing to do at present.
+pub fn choose(chunks: &[ChunkMeta], policy: &Policy, now: Timestamp) -> Option<Work> {
+    Tier::ALL.into_iter().find_map(|tier| {
+        let mut chunks: Vec<ChunkMeta> = chunks.iter().filter(|c| c.tier == tier).copied().collect();
+        chunks.sort_unstable_by_key(|c| (c.start_ms, c.id));
+        let from = merge(&chunks, window_ms(tier), policy, now)?;
+        let stream = chunks.first()?.stream;
+        Some(Work::Merge { stream, tier, from })
+    })
+}
+
+/// The numbers of chunks to merge, among those of one tier by time.
+fn merge(chunks: &[ChunkMeta], window_ms: i64, policy: &Policy, now: Timestamp) -> Option<Vec<i64>> {
+    let window = |c: &ChunkMeta| c.start_ms.div_euclid(window_ms);
+    chunks.chunk_by(|a, b| window(a) == window(b)).find_map(|inside| {
+        let end = (window(&inside[0]) + 1).saturating_mul(window_ms);
+        let finished = now.saturating_sub(policy.settle_ms) >= end;
+        let found = if finished { pack(inside, chunks, policy) } else { newest(inside, chunks, policy) };
+        found.map(|set| {
+            let mut ids: Vec<i64> = set.iter().map(|c| c.id).collect();
+            ids.sort_unstable();
+            ids
+        })
+    })
+}
+
+/// In a finished window: the first neighbours that fit one chunk together, or that overlap.
+fn pack(inside: &[ChunkMeta], all: &[ChunkMeta], policy: &Policy) -> Option<Vec<ChunkMeta>> {
+    (0..inside.len()).find_map(|first| {
+        let mut set = closed(vec![inside[first]], all);
+        for next in &inside[first + 1..] {
+            if set.contains(next) {
+                continue;
+            }
+            let mut larger = set.clone();
+            larger.push(*next);
+            let larger = closed(larger, all);
+            if rows(&larger) > policy.rows_max || samples(&larger) > policy.samples_max {
+                break;
+            }
+            set = larger;
+        }
+        (set.len() >= 2 && samples(&set) <= policy.samples_max).then_some(set)
+    })
+}
+
+/// In an unfinished window: the newest chunks, each older one only when those after it are as large together, so that
+/// a row is written again about as often as its chunk doubles.
+fn newest(inside: &[ChunkMeta], all: &[ChunkMeta], policy: &Policy) -> Option<Vec<ChunkMeta>> {
+    let mut set: Vec<ChunkMeta> = Vec::new();
+    for next in inside.iter().rev() {
+        if !set.is_empty() && next.rows > rows(&set) {
+            break;
+        }
+        set.push(*next);
+    }
+    let set = closed(set, all);
+    let fits = rows(&set) <= policy.rows_max && samples(&set) <= policy.samples_max;
+    (set.len() >= policy.fan_in && fits).then_some(set)
+}
+
+/// With every chunk that overlaps what the merged one will span and is newer than the oldest of them: the merged chunk
+/// is newer than all there is, so what should win over one of them must go into it.
+fn closed(mut set: Vec<ChunkMeta>, all: &[ChunkMeta]) -> Vec<ChunkMeta> {
+    loop {
+        let (Some(start), Some(last), Some(oldest)) = (
+            set.iter().map(|c| c.start_ms).min(),
+            set.iter().map(|c| c.last_ms).max(),
+            set.iter().map(|c| c.id).min(),
+        ) else {
+            return set;
+        };
+        let before = set.len();
+        for chunk in all.iter().filter(|c| c.start_ms <= last && c.last_ms >= start && c.id > oldest) {
+            if !set.contains(chunk) {
+                set.push(*chunk);
+            }
+        }
+        if set.len() == before {
+            return set;
+        }
+    }
+}
+
+fn rows(set: &[ChunkMeta]) -> usize {
+    set.iter().map(|c| c.rows).sum()
+}
+
+fn samples(set: &[ChunkMeta]) -> usize {
+    set.iter().map(|c| c.samples).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3_600_000;
+
+    /// Hours and minutes since the epoch.
+    fn parse_time(text: &str) -> Timestamp {
+        let (hours, minutes) = text.split_once(':').unwrap();
+        hours.parse::<i64>().unwrap() * HOUR + minutes.parse::<i64>().unwrap() * 60_000
+    }
+
+    /// `raw 00:00..02:00 #1 x720`, rows not said: 10; the end is not included.
+    fn parse_chunk(text: &str) -> ChunkMeta {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let tier = Tier::ALL.into_iter().find(|t| t.as_str() == words[0]).unwrap();
+        let (start, end) = words[1].split_once("..").unwrap();
+        let rows = words.get(3).map_or(10, |w| w[1..].parse().unwrap());
+        ChunkMeta {
+            id: words[2][1..].parse().unwrap(),
+            stream: DeviceId(1),
+            tier,
+            start_ms: parse_time(start),
+            last_ms: parse_time(end) - 1,
+            rows,
+            samples: rows,
+        }
+    }
+
+    fn small() -> Policy {
+        Policy { rows_max: 100, samples_max: 200, fan_in: 4, settle_ms: HOUR }
+    }
+
+    #[track_caller]
+    fn check(chunks: &str, now: &str, expected: &str) {
+        let chunks: Vec<ChunkMeta> =
+            chunks.split(',').filter(|c| !c.trim().is_empty()).map(parse_chunk).collect();
+        let work = choose(&chunks, &small(), parse_time(now));
+        assert_eq!(work.map_or("nothing".to_string(), |w| w.to_string()), expected);
+    }
+
+    #[test]
+    fn nothing_is_chosen_from_nothing() {
+        check("", "99:00", "nothing");
+        check("raw 00:00..02:00 #1", "99:00", "nothing");
+    }
+
+    #[test]
+    fn neighbours_of_a_finished_day_merge() {
+        check("raw 00:00..02:00 #1, raw 02:00..04:00 #2", "25:00", "merge #1 #2 in raw");
+    }
+
+    #[test]
+    fn a_day_is_not_finished_before_its_last_generation_is_sealed() {
+        check("raw 00:00..02:00 #1, raw 02:00..04:00 #2", "24:59", "nothing");
+    }
+
+    #[test]
+    fn days_stay_apart() {
+        check("raw 22:00..24:00 #1, raw 24:00..26:00 #2", "99:00", "nothing");
+        check("raw 22:00..24:00 #1, raw 24:00..26:00 #2, raw 26:00..28:00 #3", "99:00", "merge #2 #3 in raw");
+    }
+
+    #[test]
+    fn tiers_stay_apart() {
+        check("raw 00:00..02:00 #1, 5m 00:00..02:00 #2, 1h 00:00..02:00 #3", "999999:00", "nothing");
+    }
+
+    #[test]
+    fn an_unfinished_day_merges_when_many_small_ones_have_come() {
+        let three = "raw 00:00..01:00 #1, raw 01:00..02:00 #2, raw 02:00..03:00 #3";
+        check(three, "04:00", "nothing");
+        check(&format!("{three}, raw 03:00..04:00 #4"), "04:00", "merge #1 #2 #3 #4 in raw");
+    }
+
+    #[test]
+    fn a_large_one_waits_until_those_after_it_are_as_large() {
+        let four = "raw 01:00..02:00 #2, raw 02:00..03:00 #3, raw 03:00..04:00 #4, raw 04:00..05:00 #5";
+        check(&format!("raw 00:00..01:00 #1 x41, {four}"), "06:00", "merge #2 #3 #4 #5 in raw");
+        check(&format!("raw 00:00..01:00 #1 x40, {four}"), "06:00", "merge #1 #2 #3 #4 #5 in raw");
+    }
+
+    #[test]
+    fn a_merged_chunk_has_no_more_rows_than_a_chunk_may() {
+        check(
+            "raw 00:00..02:00 #1 x60, raw 02:00..04:00 #2 x40, raw 04:00..06:00 #3 x1",
+            "99:00",
+            "merge #1 #2 in raw",
+        );
+        check("raw 00:00..02:00 #1 x60, raw 02:00..04:00 #2 x41", "99:00", "nothing");
+        check(
+            "raw 00:00..02:00 #1 x60, raw 02:00..04:00 #2 x41, raw 04:00..06:00 #3 x1",
+            "99:00",
+            "merge #2 #3 in raw",
+        );
+    }
+
+    #[test]
+    fn overlapping_chunks_merge_however_many_rows_they_have() {
+        check("raw 00:00..02:00 #1 x60, raw 01:59..04:00 #2 x60", "99:00", "merge #1 #2 in raw");
+    }
+
+    #[test]
+    fn what_is_newer_and_overlaps_goes_along() {
+        // A late report lies over the first two; without it their merged chunk would win over it.
+        check(
+            "raw 00:00..02:00 #1 x30, raw 02:00..04:00 #2 x30, raw 01:00..03:00 #3 x90",
+            "99:00",
+            "merge #1 #2 #3 in raw",
+        );
+    }
+
+    #[test]
+    fn what_is_older_and_overlaps_may_stay_behind() {
+        check(
+            "raw 00:00..02:00 #1 x41, raw 01:59..02:30 #2, raw 02:30..03:00 #3, raw 03:00..03:30 #4,
+             raw 03:30..04:00 #5",
+            "05:00",
+            "merge #2 #3 #4 #5 in raw",
+        );
+    }
+
+    #[test]
+    fn what_would_take_too_much_memory_is_left_alone() {
+        check("raw 00:00..02:00 #1 x150, raw 01:00..03:00 #2 x51", "99:00", "nothing");
+        check(
+            "raw 00:00..02:00 #1 x150, raw 01:00..03:00 #2 x51, raw 04:00..05:00 #3, raw 05:00..06:00 #4",
+            "99:00",
+            "merge #2 #3 #4 in raw",
+        );
+    }
+
+    #[test]
+    fn rollups_merge_in_windows_of_weeks() {
+        let chunks = "5m 00:00..02:00 #1, 5m 600:00..602:00 #2, 1h 00:00..02:00 #3, 1h 600:00..602:00 #4";
+        check(chunks, "700:00", "merge #1 #2 in 5m");
+        check("1h 00:00..02:00 #3, 1h 600:00..602:00 #4", "700:00", "nothing");
+        check("1h 00:00..02:00 #3, 1h 600:00..602:00 #4", "8065:00", "merge #3 #4 in 1h");
+    }
+
+    #[test]
+    fn times_before_1970_have_days_too() {
+        check("raw -3:00..-2:00 #1, raw -2:00..-1:00 #2", "1:00", "merge #1 #2 in raw");
+    }
+}
