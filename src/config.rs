@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use store::Retention;
 use tracing::level_filters::LevelFilter;
 
 use crate::keys::{KEYS, Key, nearest};
+use crate::retention;
 
 /// Read when it is there, unless another is named.
 const FILE: &str = "openclaw-watch.toml";
@@ -26,6 +28,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// What agents report to, without a path.
     pub public_ingest_url: Option<String>,
+    /// How long what is stored is kept.
+    pub retention: Retention,
     /// What is logged.
     pub log_level: LevelFilter,
     /// How it is logged.
@@ -228,6 +232,11 @@ impl Values {
         let ingest_listen = self.required("ingest_listen", address);
         let public_url = self.optional("public_url", url);
         let public_ingest_url = self.optional("public_ingest_url", url);
+        let values = std::cell::RefCell::new(&mut *self);
+        let retention = retention::retention(
+            |name| values.borrow_mut().required(name, retention::days),
+            |name| values.borrow_mut().optional(name, retention::bytes),
+        );
         let log_level = self.required("log_level", |text| match text {
             "error" => Ok(LevelFilter::ERROR),
             "warn" => Ok(LevelFilter::WARN),
@@ -244,20 +253,21 @@ impl Values {
         if web_listen.is_some() && web_listen == ingest_listen && web_listen.is_some_and(|a| a.port() != 0) {
             self.faults.push("`web_listen` and `ingest_listen` must not be the same address".into());
         }
-        match (data_dir, web_listen, ingest_listen, log_level, log_format) {
-            (Some(data_dir), Some(web_listen), Some(ingest_listen), Some(log_level), Some(log_format))
-                if self.faults.is_empty() =>
-            {
-                Ok(Config {
-                    data_dir,
-                    web_listen,
-                    ingest_listen,
-                    public_url,
-                    public_ingest_url,
-                    log_level,
-                    log_format,
-                })
-            }
+        // `None` where something is missing, which is a fault that was told.
+        let config = || {
+            Some(Config {
+                data_dir: data_dir?,
+                web_listen: web_listen?,
+                ingest_listen: ingest_listen?,
+                public_url,
+                public_ingest_url,
+                retention: retention?,
+                log_level: log_level?,
+                log_format: log_format?,
+            })
+        };
+        match config() {
+            Some(config) if self.faults.is_empty() => Ok(config),
             _ => Err(Faults(std::mem::take(&mut self.faults))),
         }
     }
@@ -378,6 +388,7 @@ mod tests {
         assert_eq!(config.web_listen.to_string(), "0.0.0.0:38888");
         assert_eq!(config.ingest_listen.to_string(), "0.0.0.0:38889");
         assert_eq!((config.public_url, config.log_level), (None, LevelFilter::INFO));
+        assert_eq!(config.retention, Retention::default());
     }
 
     #[test]
@@ -418,6 +429,24 @@ mod tests {
             &["OPENCLAW_WATCH_CONFIG=o.toml"],
             None,
             &[&format!("o.toml: cannot be read: {missing}")],
+        );
+    }
+
+    #[test]
+    fn retention_is_set_in_days_and_bytes() {
+        let variables = ["OPENCLAW_WATCH_RETENTION_1H_DAYS=7"];
+        let retention =
+            config("--retention-raw-days 2", &variables, Some("retention_raw_bytes = \"20GB\"")).retention;
+        assert_eq!(retention.raw, store::Keep { bytes: Some(20_000_000_000), ..store::Keep::days(2) });
+        assert_eq!(retention.hour, store::Keep::days(7));
+        refused(
+            "--retention-raw-days 0 --retention-logs-bytes many",
+            &[],
+            None,
+            &[
+                "`retention_raw_days` (from --retention-raw-days) must be a whole number of days from 1 to 36500; it is \"0\"",
+                "`retention_logs_bytes` (from --retention-logs-bytes) must be at least 1MB and look like 500MB, 20GB or 1TB; it is \"many\"",
+            ],
         );
     }
 

@@ -15,7 +15,7 @@ pub struct Key {
 }
 
 /// All settings.
-pub const KEYS: [Key; 7] = [
+pub const KEYS: [Key; 16] = [
     Key {
         name: "data_dir",
         flag: "data-dir",
@@ -50,6 +50,69 @@ pub const KEYS: [Key; 7] = [
         value: "URL",
         default: None,
         help: "What agents report to, for the install commands; by default the host a browser used, with the ingest port",
+    },
+    Key {
+        name: "retention_raw_days",
+        flag: "retention-raw-days",
+        value: "DAYS",
+        default: Some("30"),
+        help: "How many days rows are kept as they came; older ones are refused",
+    },
+    Key {
+        name: "retention_5m_days",
+        flag: "retention-5m-days",
+        value: "DAYS",
+        default: Some("400"),
+        help: "How many days rollups of five minutes are kept",
+    },
+    Key {
+        name: "retention_1h_days",
+        flag: "retention-1h-days",
+        value: "DAYS",
+        default: Some("1825"),
+        help: "How many days rollups of an hour are kept",
+    },
+    Key {
+        name: "retention_logs_days",
+        flag: "retention-logs-days",
+        value: "DAYS",
+        default: Some("90"),
+        help: "How many days log lines are kept",
+    },
+    Key {
+        name: "retention_events_days",
+        flag: "retention-events-days",
+        value: "DAYS",
+        default: Some("1825"),
+        help: "How many days events are kept",
+    },
+    Key {
+        name: "retention_raw_bytes",
+        flag: "retention-raw-bytes",
+        value: "BYTES",
+        default: None,
+        help: "What all raw rows may take, like 20GB, before the oldest go; no bound by default; never the last day's",
+    },
+    Key {
+        name: "retention_5m_bytes",
+        flag: "retention-5m-bytes",
+        value: "BYTES",
+        default: None,
+        help: "What all rollups of five minutes may take; no bound by default",
+    },
+    Key {
+        name: "retention_1h_bytes",
+        flag: "retention-1h-bytes",
+        value: "BYTES",
+        default: None,
+        help: "What all rollups of an hour may take; no bound by default",
+    },
+    Key {
+        name: "retention_logs_bytes",
+        flag: "retention-logs-bytes",
+        value: "BYTES",
+        default: None,
+        help: "What all log lines may take; no bound by default",
     },
     Key {
         name: "log_level",

@@ -3,6 +3,7 @@
 mod config;
 mod healthcheck;
 mod keys;
+mod retention;
 mod serve;
 
 use std::io::IsTerminal;

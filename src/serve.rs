@@ -39,7 +39,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let ingest = ingest::bind(config.ingest_listen).context("ingest_listen")?;
     let (web_addr, ingest_addr) = (web.local_addr()?, ingest.local_addr()?);
 
-    let options = store::Options { dir: config.data_dir.clone() };
+    let options = store::Options { dir: config.data_dir.clone(), retention: config.retention };
     let opened = tokio::select! {
         opened = blocking(move || Store::open(options, now())) => opened?,
         // Recovery may take long; nothing is lost when it is cut off.
@@ -67,6 +67,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         };
         web_options.limits.drain_timeout = REQUESTS_TIMEOUT;
         let mut ingest_options = ingest::Options::new(Arc::new(now));
+        ingest_options.policy.age_ms_max = config.retention.raw.age_ms;
         ingest_options.limits.drain_timeout = REQUESTS_TIMEOUT;
         let mut ports = JoinSet::new();
         let web = query::run(web, store.clone(), web_options, stopping.clone());
@@ -216,6 +217,7 @@ mod tests {
             ingest_listen: "0.0.0.0:0".parse().unwrap(),
             public_url: url.map(str::to_string),
             public_ingest_url: None,
+            retention: store::Retention::default(),
             log_level: tracing::level_filters::LevelFilter::OFF,
             log_format: crate::config::LogFormat::Text,
         };

@@ -22,7 +22,7 @@ impl Rig {
     fn new() -> Rig {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let store =
-            Store::open(store::Options { dir: dir.path().to_path_buf() }, NOW).expect("an empty folder");
+            Store::open(store::Options::new(dir.path()), NOW).expect("an empty folder");
         let devices = (0..DEVICES)
             .map(|number| {
                 let profile = DeviceProfile { name: format!("d{number}"), ..DeviceProfile::default() };

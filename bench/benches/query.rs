@@ -16,7 +16,7 @@ const ROWS: i64 = 360;
 
 /// Ten devices: 23 hours in chunks, the last one in the head.
 fn filled(dir: &std::path::Path) -> (Store, Vec<DeviceId>) {
-    let store = Store::open(store::Options { dir: dir.to_path_buf() }, NOW).expect("an empty folder");
+    let store = Store::open(store::Options::new(dir), NOW).expect("an empty folder");
     let mut devices: Vec<(DeviceId, Device)> = (0..DEVICES)
         .map(|number| {
             let profile = DeviceProfile { name: format!("d{number}"), ..DeviceProfile::default() };

@@ -96,6 +96,13 @@ impl Readers {
         }
         result
     }
+
+    /// Copies the write-ahead log into the file, as far as nobody reads from it; nobody waits for it, also no writer.
+    pub fn checkpoint(&self) -> Result<()> {
+        let db = Connection::open(&self.path)?;
+        db.busy_timeout(BUSY_TIMEOUT)?;
+        Ok(db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
+    }
 }
 
 /// The one connection of a file that writes, shared by the threads that do.

@@ -3,9 +3,11 @@
 use crate::chunk_table::ChunkTable;
 use crate::error::{Error, Result};
 use crate::head::Head;
+use crate::maintain::Policy;
 use crate::meta::Meta;
 use crate::metrics::Dictionary;
 use crate::registry::{Happening, Registry};
+use crate::retention::Retention;
 use crate::shared::Shared;
 use crate::store::{Senders, Store, Threads};
 use crate::tail::{Group, Tail};
@@ -23,6 +25,15 @@ use std::thread::JoinHandle;
 pub struct Options {
     /// The data folder; made with mode 0700 when missing.
     pub dir: PathBuf,
+    /// How long what is in it is kept.
+    pub retention: Retention,
+}
+
+impl Options {
+    /// With the default retention.
+    pub fn new(dir: impl Into<PathBuf>) -> Options {
+        Options { dir: dir.into(), retention: Retention::default() }
+    }
 }
 
 /// Opens or makes the folder, recovers what was acknowledged, starts the threads.
@@ -42,8 +53,9 @@ pub fn open(options: Options, now: Timestamp) -> Result<Store> {
     chunks.load_series(|stream, metric, kind| registry.restore_series(stream, metric, kind))?;
     let mut seen = tail.load_seen()?;
     let newest_generation = tail.newest_generation()?.max(sealed + 1);
-    let shared =
-        Shared::new(dictionary, registry, Head::new(newest_generation), chunks, meta, sealed, recorded);
+    let policy = Policy { retention: options.retention, ..Policy::default() };
+    let head = Head::new(newest_generation);
+    let shared = Shared::new(dictionary, registry, head, chunks, meta, policy, sealed, recorded);
     tail.for_each_group(|group| replay(&shared, &mut seen, sealed, recorded, group))?;
     restore_latest(&shared)?;
     let down_from_ms = shared.meta.note_alive(now)?;

@@ -5,7 +5,7 @@ use crate::chunk_table::{ChunkTable, NewChunk, Sealed, window_ms};
 use crate::error::{Error, Result};
 use crate::head::Generation;
 use crate::rollup::{Layer, rolled_up, settle, touched};
-use crate::types::{DeviceId, Tier, TimeRange, Timestamp};
+use crate::types::{DeviceId, Tier, Timestamp};
 use std::collections::BTreeSet;
 
 /// Everything that a generation leaves behind. `exists` tells deleted devices, whose rows are dropped.
@@ -27,30 +27,34 @@ pub fn seal(
 }
 
 fn seal_rollups(stream: DeviceId, rows: Layer, table: &ChunkTable, into: &mut Vec<NewChunk>) -> Result<()> {
-    let spans: Vec<(Tier, Vec<TimeRange>)> = [Tier::FiveMinutes, Tier::Hour]
-        .into_iter()
-        .map(|tier| (tier, touched(&rows.t_ms, tier.step_ms())))
-        .collect();
-    // The hours cover the five minutes: what they need of older chunks is all that is needed.
-    let hours = spans.last().map(|s| s.1.clone()).unwrap_or_default();
-    let mut layers = older_rows(stream, &hours, table)?;
+    let (times, mut layers) = older_rows(stream, &rows.t_ms, table)?;
     layers.push(rows);
     let all = settle(layers);
-    for (tier, spans) in &spans {
-        into.extend(new_chunks(stream, *tier, &rolled_up(&all, tier.step_ms(), spans))?);
+    for tier in [Tier::FiveMinutes, Tier::Hour] {
+        let spans = touched(&times, tier.step_ms());
+        into.extend(new_chunks(stream, tier, &rolled_up(&all, tier.step_ms(), &spans))?);
     }
     Ok(())
 }
 
-/// The sealed raw rows within some spans, oldest chunk first.
-fn older_rows(stream: DeviceId, spans: &[TimeRange], table: &ChunkTable) -> Result<Vec<Layer>> {
-    let inside = |t: Timestamp| {
-        let after = spans.partition_point(|s| s.start() <= t);
-        after > 0 && spans[after - 1].contains(t)
-    };
+/// Those of some times whose steps can be rolled up, and the sealed raw rows that are needed for it, oldest chunk first.
+/// A step whose raw rows were dropped by retention is left as it was rolled up when they were there.
+fn older_rows(
+    stream: DeviceId,
+    times: &[Timestamp],
+    table: &ChunkTable,
+) -> Result<(Vec<Timestamp>, Vec<Layer>)> {
     table.snapshot(|view| {
+        let kept_from = view.kept_from(stream, Tier::Raw)?;
+        let times: Vec<Timestamp> = times.iter().copied().filter(|&t| t >= kept_from).collect();
+        // The hours cover the five minutes: what they need of older chunks is all that is needed.
+        let spans = touched(&times, Tier::Hour.step_ms());
+        let inside = |t: Timestamp| {
+            let after = spans.partition_point(|s| s.start() <= t);
+            after > 0 && spans[after - 1].contains(t)
+        };
         let mut chunks = BTreeSet::new();
-        for span in spans {
+        for span in &spans {
             chunks.extend(view.overlapping(stream, Tier::Raw, *span)?.iter().map(|m| m.id));
         }
         let mut layers = Vec::new();
@@ -64,7 +68,7 @@ fn older_rows(stream: DeviceId, spans: &[TimeRange], table: &ChunkTable) -> Resu
                 Err(other) => return Err(other),
             }
         }
-        Ok(layers)
+        Ok((times, layers))
     })
 }
 

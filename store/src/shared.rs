@@ -25,7 +25,7 @@ pub struct Shared {
     pub head: Head,
     pub chunks: ChunkTable,
     pub meta: Meta,
-    /// How chunks are merged.
+    /// How chunks are merged, and how long everything is kept.
     pub policy: Policy,
     /// Everything up to this generation is in `chunks.db`.
     pub sealed_generation: AtomicI64,
@@ -53,12 +53,14 @@ struct Trouble {
 
 impl Shared {
     /// See the fields.
+    #[allow(clippy::too_many_arguments, reason = "called once, by the one who makes them all")]
     pub fn new(
         dictionary: Dictionary,
         registry: Registry,
         head: Head,
         chunks: ChunkTable,
         meta: Meta,
+        policy: Policy,
         sealed_generation: i64,
         recorded_group: i64,
     ) -> Shared {
@@ -68,7 +70,7 @@ impl Shared {
             head,
             chunks,
             meta,
-            policy: Policy::default(),
+            policy,
             sealed_generation: AtomicI64::new(sealed_generation),
             recorded_group: AtomicI64::new(recorded_group),
             refused: AtomicU64::new(0),

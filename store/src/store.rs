@@ -329,6 +329,8 @@ impl Store {
         let mut stats = self.shared.chunks.stats();
         stats.tail_bytes = tail::FILE.bytes(&self.dir);
         stats.meta_bytes = self.shared.meta.bytes();
+        // It is only shown: an error of this database shows elsewhere.
+        stats.log_bytes = self.shared.meta.log_bytes().unwrap_or_default();
         stats.total_bytes = stats.tail_bytes + stats.meta_bytes + chunk_table::FILE.bytes(&self.dir);
         stats.head_samples = head_samples;
         stats.samples = head_samples + stats.tiers.first().map_or(0, |raw| raw.samples);

@@ -231,6 +231,8 @@ pub struct StorageStats {
     pub head_samples: u64,
     /// Size of `meta.db` and its log.
     pub meta_bytes: u64,
+    /// Of it the log lines: their texts and 64 bytes a line.
+    pub log_bytes: u64,
     /// Size of all files.
     pub total_bytes: u64,
     /// Samples stored, raw tier and head.

@@ -23,7 +23,7 @@ fn key(number: usize) -> String {
 /// Runs `fleet` with these arguments against a new server that knows the first keys; gives the store as well.
 async fn fleet(dir: &Path, known: usize, arguments: &str) -> (Output, Arc<Store>) {
     let data = dir.join("data");
-    let store = Arc::new(Store::open(store::Options { dir: data.clone() }, now_ms()).unwrap());
+    let store = Arc::new(Store::open(store::Options::new(&data), now_ms()).unwrap());
     for number in 0..known {
         let profile = DeviceProfile { name: key(number), ..DeviceProfile::default() };
         store.add_device(profile, Sha256::digest(key(number)).into(), now_ms()).unwrap();

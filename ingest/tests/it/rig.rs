@@ -47,7 +47,7 @@ impl Rig {
 
     pub async fn with(change: impl FnOnce(&mut Options)) -> Rig {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(store::Options { dir: dir.path().to_path_buf() }, NOW).unwrap();
+        let store = Store::open(store::Options::new(dir.path()), NOW).unwrap();
         let key = "ocw_right".to_string();
         let device = add_device(&store, "nas", &key);
         Rig::serve(dir, Arc::new(store), device, key, change).await
@@ -77,7 +77,7 @@ impl Rig {
         tokio::time::timeout(NEVER, self.task).await.expect("never ended").unwrap();
         self.store.close();
         drop(self.store);
-        let store = Store::open(store::Options { dir: self.dir.path().to_path_buf() }, NOW).unwrap();
+        let store = Store::open(store::Options::new(self.dir.path()), NOW).unwrap();
         Rig::serve(self.dir, Arc::new(store), self.device, self.key, |_| {}).await
     }
 

@@ -40,7 +40,7 @@ impl Server {
     pub async fn with(edit: impl FnOnce(&mut query::Options)) -> Server {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("data");
-        let open = move || Store::open(store::Options { dir: path }, START_MS);
+        let open = move || Store::open(store::Options::new(path), START_MS);
         let store = Arc::new(tokio::task::spawn_blocking(open).await.unwrap().unwrap());
         let clock = Arc::new(AtomicI64::new(START_MS));
         let mut options = query::Options {

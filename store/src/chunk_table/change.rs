@@ -1,9 +1,10 @@
 //! Changing what is stored: merged chunks in the place of smaller ones, and deletion.
 
-use super::read::overlapping;
-use super::{ChunkTable, NewChunk, give_back_pages, insert, tier_number};
+use super::read::{meta_of, overlapping};
+use super::{ChunkMeta, ChunkTable, NewChunk, give_back_pages, insert, tier_number};
 use crate::error::Result;
-use crate::types::{DeviceId, Tier};
+use crate::rollup::step_start;
+use crate::types::{DeviceId, Tier, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// Chunks deleted in one transaction, so that a seal never waits long.
@@ -44,8 +45,45 @@ impl ChunkTable {
         Ok(true)
     }
 
-    /// Gives some of the pages that became free back to the file system.
-    pub fn shrink(&self) -> Result<()> {
+    /// Drops chunks that are past their time, at once, and notes from when on their streams are complete.
+    pub fn drop_chunks(&self, ids: &[i64]) -> Result<()> {
+        let mut db = self.writer.lock();
+        let tx = db.transaction()?;
+        let mut gone = Vec::new();
+        for id in ids {
+            let Some(chunk) = delete(&tx, *id)? else { continue };
+            tx.prepare_cached(
+                "INSERT INTO kept VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO UPDATE SET from_ms = max(from_ms, excluded.from_ms)",
+            )?
+            .execute(params![
+                chunk.stream,
+                chunk.tier,
+                complete_from(chunk.tier, chunk.last_ms)
+            ])?;
+            gone.push(chunk);
+        }
+        tx.commit()?;
+        self.count_gone(&db, &gone)
+    }
+
+    /// The oldest chunks of a tier with their bytes, at most as many as one transaction drops.
+    pub fn oldest(&self, tier: Tier) -> Result<Vec<(ChunkMeta, u64)>> {
+        self.readers.with(|db| {
+            let mut statement = db.prepare_cached(
+                "SELECT id, start_ms, end_ms, rows, samples, length(blob), stream FROM chunk WHERE id IN
+                 (SELECT id FROM chunk WHERE tier = ?1 ORDER BY end_ms LIMIT ?2) ORDER BY end_ms",
+            )?;
+            let found = statement.query_map(params![tier_number(tier), DELETE_CHUNKS_MAX], |row| {
+                let stream = DeviceId(row.get(6)?);
+                Ok((meta_of(row, stream, tier)?, row.get::<_, i64>(5)? as u64))
+            })?;
+            Ok(found.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Gives some of the pages that became free back to the file system; returns whether there are more.
+    pub fn shrink(&self) -> Result<bool> {
         give_back_pages(&self.writer.lock())
     }
 
@@ -73,6 +111,7 @@ impl ChunkTable {
         }
         let db = self.writer.lock();
         db.execute("DELETE FROM series WHERE stream = ?1", [stream.0])?;
+        db.execute("DELETE FROM kept WHERE stream = ?1", [stream.0])?;
         give_back_pages(&db)?;
         Ok((chunks, bytes))
     }
@@ -97,23 +136,36 @@ impl ChunkTable {
     }
 }
 
+/// From when on nothing is missing when a chunk with this last row was dropped: whole hours in raw, because an hour's
+/// rollup needs all of its rows.
+fn complete_from(tier: i64, last_ms: Timestamp) -> Timestamp {
+    let step_ms =
+        if tier == tier_number(Tier::FiveMinutes) { Tier::FiveMinutes } else { Tier::Hour }.step_ms();
+    step_start(last_ms, step_ms).saturating_add(step_ms)
+}
+
 /// A chunk that was deleted.
 struct Gone {
+    stream: u32,
     tier: i64,
     start_ms: i64,
+    last_ms: i64,
     bytes: u64,
     samples: u64,
 }
 
 fn delete(db: &Connection, id: i64) -> Result<Option<Gone>> {
-    let mut statement =
-        db.prepare_cached("DELETE FROM chunk WHERE id = ?1 RETURNING tier, start_ms, length(blob), samples")?;
+    let mut statement = db.prepare_cached(
+        "DELETE FROM chunk WHERE id = ?1 RETURNING stream, tier, start_ms, end_ms, length(blob), samples",
+    )?;
     let gone = statement.query_row([id], |row| {
         Ok(Gone {
-            tier: row.get(0)?,
-            start_ms: row.get(1)?,
-            bytes: row.get::<_, i64>(2)? as u64,
-            samples: row.get::<_, i64>(3)? as u64,
+            stream: row.get(0)?,
+            tier: row.get(1)?,
+            start_ms: row.get(2)?,
+            last_ms: row.get(3)?,
+            bytes: row.get::<_, i64>(4)? as u64,
+            samples: row.get::<_, i64>(5)? as u64,
         })
     });
     Ok(gone.optional()?)

@@ -3,6 +3,8 @@
 mod change;
 mod read;
 
+pub use read::Snapshot;
+
 use crate::db::{File, Readers, Writer};
 use crate::error::Result;
 use crate::metrics::Dictionary;
@@ -37,6 +39,14 @@ pub const FILE: File = File {
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE state (sealed_generation INTEGER NOT NULL) STRICT;
     INSERT INTO state VALUES (0);
+    ", "
+    -- Every row of the stream and tier at or after `from_ms` is still here; what was before may have been dropped.
+    CREATE TABLE kept (
+        stream INTEGER NOT NULL,
+        tier INTEGER NOT NULL,
+        from_ms INTEGER NOT NULL,
+        PRIMARY KEY (stream, tier)
+    ) STRICT, WITHOUT ROWID;
     "],
 };
 
@@ -203,18 +213,29 @@ impl ChunkTable {
         }
     }
 
+    /// Bytes of a tier's chunks.
+    pub fn bytes(&self, tier: Tier) -> u64 {
+        self.totals.lock()[tier_number(tier) as usize].bytes
+    }
+
+    /// Copies the write-ahead log into the file, as far as nobody still reads from it: only then does the file shrink.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.readers.checkpoint()
+    }
+
     /// What is here, by tier.
     pub fn stats(&self) -> StorageStats {
         StorageStats { tiers: self.totals.lock().to_vec(), ..StorageStats::default() }
     }
 }
 
-/// Gives some free pages back to the file system.
-pub fn give_back_pages(db: &Connection) -> Result<()> {
+/// Gives some free pages back to the file system; returns whether there are more.
+pub fn give_back_pages(db: &Connection) -> Result<bool> {
     let mut statement = db.prepare(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES_MAX})"))?;
     let mut rows = statement.query([])?;
     while rows.next()?.is_some() {}
-    Ok(())
+    let left: i64 = db.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+    Ok(left > 0)
 }
 
 fn tier_number(tier: Tier) -> i64 {

@@ -5,7 +5,7 @@ use super::{ChunkMeta, ChunkTable, tier_number};
 use crate::chunk::Chunk;
 use crate::error::{Error, Result};
 use crate::types::{DeviceId, Tier, TimeRange, Timestamp};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 /// The table as it was at one moment.
 pub struct Snapshot<'a>(&'a Connection);
@@ -18,29 +18,6 @@ impl ChunkTable {
             // Ends when it is dropped, also after an error.
             let view = db.unchecked_transaction()?;
             look(&Snapshot(&view))
-        })
-    }
-
-    /// Is there a rollup of some stream within a range from before that stream's earliest raw row there?
-    pub fn reaches_further_back(
-        &self,
-        range: TimeRange,
-        streams: impl Iterator<Item = DeviceId>,
-    ) -> Result<bool> {
-        self.snapshot(|view| {
-            for stream in streams {
-                let raw = view.overlapping(stream, Tier::Raw, range)?.iter().map(|m| m.start_ms).min();
-                for tier in [Tier::FiveMinutes, Tier::Hour] {
-                    let rolled_up = view.overlapping(stream, tier, range)?.iter().map(|m| m.start_ms).min();
-                    // A rollup row stands at the start of its step: less than a step earlier is no further back.
-                    let further = rolled_up
-                        .is_some_and(|r| raw.is_none_or(|raw| r.saturating_add(tier.step_ms()) <= raw));
-                    if further {
-                        return Ok(true);
-                    }
-                }
-            }
-            Ok(false)
         })
     }
 }
@@ -61,6 +38,16 @@ impl Snapshot<'_> {
         let mut statement = self.0.prepare_cached("SELECT blob FROM chunk WHERE id = ?1")?;
         let chunk = statement.query_row([id], |row| Ok(Chunk::open(row.get_ref(0)?.as_blob()?)))?;
         chunk.map_err(|e| name_damage(e, id))
+    }
+
+    /// From when on every row of a stream and tier is still here; `Timestamp::MIN` when nothing was dropped yet.
+    pub fn kept_from(&self, stream: DeviceId, tier: Tier) -> Result<Timestamp> {
+        let from = self
+            .0
+            .prepare_cached("SELECT from_ms FROM kept WHERE stream = ?1 AND tier = ?2")?
+            .query_row(params![stream.0, tier_number(tier)], |row| row.get(0))
+            .optional()?;
+        Ok(from.unwrap_or(Timestamp::MIN))
     }
 
     /// The few raw chunks with the latest rows of a stream, the latest last: a metric that comes seldom may be missing
@@ -88,20 +75,24 @@ pub(super) fn overlapping(
         "SELECT id, start_ms, end_ms, rows, samples FROM chunk
          WHERE stream = ?1 AND tier = ?2 AND end_ms >= ?3 AND start_ms <= ?4",
     )?;
-    let metas = statement.query_map(params![stream.0, tier_number(tier), first, last], |row| {
-        Ok(ChunkMeta {
-            id: row.get(0)?,
-            stream,
-            tier,
-            start_ms: row.get(1)?,
-            last_ms: row.get(2)?,
-            rows: row.get::<_, i64>(3)? as usize,
-            samples: row.get::<_, i64>(4)? as usize,
-        })
-    })?;
+    let metas = statement
+        .query_map(params![stream.0, tier_number(tier), first, last], |row| meta_of(row, stream, tier))?;
     let mut metas = metas.collect::<rusqlite::Result<Vec<_>>>()?;
     metas.sort_unstable_by_key(|m| m.id);
     Ok(metas)
+}
+
+/// From id, start, end, rows and samples.
+pub(super) fn meta_of(row: &rusqlite::Row<'_>, stream: DeviceId, tier: Tier) -> rusqlite::Result<ChunkMeta> {
+    Ok(ChunkMeta {
+        id: row.get(0)?,
+        stream,
+        tier,
+        start_ms: row.get(1)?,
+        last_ms: row.get(2)?,
+        rows: row.get::<_, i64>(3)? as usize,
+        samples: row.get::<_, i64>(4)? as usize,
+    })
 }
 
 fn name_damage(error: Error, id: i64) -> Error {

@@ -2,8 +2,12 @@
 
 use crate::chunk::CHUNK_ROWS_MAX;
 use crate::chunk_table::{ChunkMeta, window_ms};
+use crate::retention::Retention;
 use crate::types::{DeviceId, Tier, Timestamp};
 use std::fmt;
+
+/// Chunks dropped in one piece of work at most, so that a seal waits briefly.
+const DROP_MAX: usize = 256;
 
 /// One piece of work, small enough that what waits for it waits briefly.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,12 +21,20 @@ pub enum Work {
         /// Their numbers.
         from: Vec<i64>,
     },
+    /// Drop these chunks: their time is over.
+    Drop {
+        /// Of which tier.
+        tier: Tier,
+        /// Their numbers.
+        chunks: Vec<i64>,
+    },
 }
 
 impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (word, tier, ids) = match self {
             Work::Merge { tier, from, .. } => ("merge", tier, from),
+            Work::Drop { tier, chunks } => ("drop", tier, chunks),
         };
         write!(f, "{word}")?;
         ids.iter().try_for_each(|id| write!(f, " #{id}"))?;
@@ -30,9 +42,19 @@ impl fmt::Display for Work {
     }
 }
 
+/// Raw rows are kept for this much longer than they are taken in: a row that was taken in on its last day is rolled up
+/// with its whole hour when its generation is sealed. Milliseconds.
+const RAW_SPARE_MS: i64 = 4 * 3_600_000;
+const _: () = assert!(RAW_SPARE_MS > crate::writer::GENERATION_AGE_MAX_MS + 3_600_000);
+
+/// What is younger than this is never dropped for its bytes, milliseconds: its hours are still being rolled up.
+const BYTES_AGE_MIN_MS: i64 = 24 * 3_600_000;
+
 /// What is kept how.
 #[derive(Debug, Clone)]
 pub struct Policy {
+    /// How long.
+    pub retention: Retention,
     /// Rows that a merged chunk should not have more of.
     pub rows_max: usize,
     /// Samples that are taken up in one piece of work at most: about 32 bytes of memory each.
@@ -45,7 +67,13 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Policy {
-        Policy { rows_max: CHUNK_ROWS_MAX, samples_max: 4_000_000, fan_in: 8, settle_ms: 3 * 3_600_000 }
+        Policy {
+            retention: Retention::default(),
+            rows_max: CHUNK_ROWS_MAX,
+            samples_max: 4_000_000,
+            fan_in: 8,
+            settle_ms: 3 * 3_600_000,
+        }
     }
 }
 
@@ -53,11 +81,42 @@ impl Default for Policy {
 pub fn choose(chunks: &[ChunkMeta], policy: &Policy, now: Timestamp) -> Option<Work> {
     Tier::ALL.into_iter().find_map(|tier| {
         let mut chunks: Vec<ChunkMeta> = chunks.iter().filter(|c| c.tier == tier).copied().collect();
+        let old: Vec<i64> =
+            chunks.iter().filter(|c| is_old(c, policy, now)).map(|c| c.id).take(DROP_MAX).collect();
+        if !old.is_empty() {
+            return Some(Work::Drop { tier, chunks: old });
+        }
         chunks.sort_unstable_by_key(|c| (c.start_ms, c.id));
         let from = merge(&chunks, window_ms(tier), policy, now)?;
         let stream = chunks.first()?.stream;
         Some(Work::Merge { stream, tier, from })
     })
+}
+
+/// What to drop of a tier that takes `bytes`, given its oldest chunks with the bytes of each.
+pub fn choose_for_bytes(
+    tier: Tier,
+    bytes: u64,
+    oldest: &[(ChunkMeta, u64)],
+    policy: &Policy,
+    now: Timestamp,
+) -> Option<Work> {
+    let mut excess = bytes.checked_sub(policy.retention.tier(tier).bytes?)?;
+    let mut chunks = Vec::new();
+    for (chunk, bytes) in oldest.iter().take(DROP_MAX) {
+        if excess == 0 || chunk.last_ms >= now.saturating_sub(BYTES_AGE_MIN_MS) {
+            break;
+        }
+        chunks.push(chunk.id);
+        excess = excess.saturating_sub(*bytes);
+    }
+    (!chunks.is_empty()).then_some(Work::Drop { tier, chunks })
+}
+
+/// Is its newest row past its time?
+fn is_old(chunk: &ChunkMeta, policy: &Policy, now: Timestamp) -> bool {
+    let spare_ms = if chunk.tier == Tier::Raw { RAW_SPARE_MS } else { chunk.tier.step_ms() };
+    chunk.last_ms.saturating_add(spare_ms) < policy.retention.tier(chunk.tier).from_ms(now)
 }
 
 /// The numbers of chunks to merge, among those of one tier by time.
@@ -144,6 +203,7 @@ fn samples(set: &[ChunkMeta]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::retention::Keep;
 
     const HOUR: i64 = 3_600_000;
 
@@ -171,7 +231,13 @@ mod tests {
     }
 
     fn small() -> Policy {
-        Policy { rows_max: 100, samples_max: 200, fan_in: 4, settle_ms: HOUR }
+        let retention = Retention {
+            raw: Keep { age_ms: 1_000 * HOUR, bytes: Some(100) },
+            five_minutes: Keep::days(1_000_000),
+            hour: Keep::days(1_000_000),
+            ..Retention::default()
+        };
+        Policy { retention, rows_max: 100, samples_max: 200, fan_in: 4, settle_ms: HOUR }
     }
 
     #[track_caller]
@@ -206,7 +272,7 @@ mod tests {
 
     #[test]
     fn tiers_stay_apart() {
-        check("raw 00:00..02:00 #1, 5m 00:00..02:00 #2, 1h 00:00..02:00 #3", "999999:00", "nothing");
+        check("raw 00:00..02:00 #1, 5m 00:00..02:00 #2, 1h 00:00..02:00 #3", "999:00", "nothing");
     }
 
     #[test]
@@ -279,6 +345,38 @@ mod tests {
         check(chunks, "700:00", "merge #1 #2 in 5m");
         check("1h 00:00..02:00 #3, 1h 600:00..602:00 #4", "700:00", "nothing");
         check("1h 00:00..02:00 #3, 1h 600:00..602:00 #4", "8065:00", "merge #3 #4 in 1h");
+    }
+
+    #[test]
+    fn what_is_past_its_time_is_dropped_with_its_newest_row() {
+        let chunks = "raw 00:00..02:00 #1 x60, raw 02:00..03:00 #2 x60";
+        check(chunks, "1005:59", "nothing");
+        check(chunks, "1006:00", "drop #1 in raw");
+        check(chunks, "1007:00", "drop #1 #2 in raw");
+    }
+
+    #[track_caller]
+    fn check_bytes(bytes: u64, oldest: &str, now: &str, expected: &str) {
+        // Every chunk has as many bytes as rows.
+        let oldest: Vec<_> = oldest.split(',').map(parse_chunk).map(|c| (c, c.rows as u64)).collect();
+        let work = choose_for_bytes(Tier::Raw, bytes, &oldest, &small(), parse_time(now));
+        assert_eq!(work.map_or("nothing".to_string(), |w| w.to_string()), expected);
+    }
+
+    #[test]
+    fn the_oldest_go_until_the_rest_has_room() {
+        let oldest = "raw 00:00..02:00 #1 x10, raw 01:00..03:00 #5 x10, raw 03:00..04:00 #2 x10";
+        check_bytes(100, oldest, "99:00", "nothing");
+        check_bytes(101, oldest, "99:00", "drop #1 in raw");
+        check_bytes(111, oldest, "99:00", "drop #1 #5 in raw");
+        check_bytes(1_000, oldest, "99:00", "drop #1 #5 #2 in raw");
+    }
+
+    #[test]
+    fn the_last_day_is_never_dropped_for_its_bytes() {
+        let oldest = "raw 00:00..02:00 #1 x10, raw 01:00..03:00 #5 x10";
+        check_bytes(1_000, oldest, "26:00", "drop #1 in raw");
+        check_bytes(1_000, oldest, "25:59", "nothing");
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! Maintenance: many small chunks become few large ones. One thread, one piece of work at a time; nobody waits for it
-//! longer than for one of its transactions.
+//! Maintenance: many small chunks become few large ones, and what is past its time goes. One thread, one piece of work
+//! at a time; nobody waits for it longer than for one of its transactions.
 
 mod choose;
 
-pub use choose::{Policy, Work, choose};
+use choose::{Work, choose, choose_for_bytes};
+
+pub use choose::Policy;
 
 use crate::chunk_table::ChunkMeta;
 use crate::error::{Error, Result};
@@ -18,7 +20,7 @@ use std::sync::atomic::Ordering;
 /// Without a seal in between everything is looked through this often, milliseconds.
 const LOOK_EVERY_MS: i64 = 10 * 60_000;
 
-/// Pieces of work for one stream in one go at most; what is left then is done in the next.
+/// Pieces of work of one kind in one go at most; what is left then is done in the next.
 const WORK_MAX: usize = 1_000;
 
 /// What the thread is asked.
@@ -60,23 +62,65 @@ struct Maintain<'a> {
 
 impl Maintain<'_> {
     fn everything(&mut self, now: Timestamp) -> Result<()> {
+        let mut changed = false;
         for stream in self.shared.registry.ids() {
-            let mut done = 0;
-            while let Some(work) = choose(&self.chunks(stream)?, &self.shared.policy, now) {
-                if self.shared.stopping.load(Ordering::Acquire) || done == WORK_MAX {
-                    break;
-                }
-                tracing::debug!("device {stream}: {work}");
-                if !self.run(work)? {
-                    break;
-                }
-                done += 1;
+            changed |= self.repeat(|this| {
+                let chunks = this.chunks(stream)?;
+                Ok(choose(&chunks, &this.shared.policy, now))
+            })?;
+        }
+        for total in self.shared.chunks.stats().tiers {
+            let tier = total.tier;
+            if self.shared.policy.retention.tier(tier).bytes.is_none_or(|most| total.bytes <= most) {
+                continue;
             }
-            if done > 0 {
-                self.shared.chunks.shrink()?;
+            changed |= self.repeat(|this| {
+                let oldest = this.shared.chunks.oldest(tier)?;
+                let bytes = this.shared.chunks.bytes(tier);
+                Ok(choose_for_bytes(tier, bytes, &oldest, &this.shared.policy, now))
+            })?;
+        }
+        if changed {
+            while !self.stopping() && self.shared.chunks.shrink()? {}
+            self.shared.chunks.checkpoint()?;
+        }
+        self.forget_journal(now)
+    }
+
+    /// Works until there is nothing to do; says whether anything was done.
+    fn repeat(&mut self, next: impl Fn(&Self) -> Result<Option<Work>>) -> Result<bool> {
+        for done in 0..WORK_MAX {
+            if self.stopping() {
+                return Ok(done > 0);
+            }
+            let Some(work) = next(self)? else { return Ok(done > 0) };
+            tracing::debug!("maintenance: {work}");
+            if !self.run(work)? {
+                return Ok(done > 0);
             }
         }
+        Ok(true)
+    }
+
+    /// Drops logs and events past their time, a bounded number at a time.
+    fn forget_journal(&self, now: Timestamp) -> Result<()> {
+        let (meta, retention) = (&self.shared.meta, &self.shared.policy.retention);
+        let mut changed = false;
+        while !self.stopping() && meta.drop_old_logs(&retention.logs, now)? {
+            changed = true;
+        }
+        while !self.stopping() && meta.drop_old_events(retention.events.from_ms(now))? {
+            changed = true;
+        }
+        if changed {
+            while !self.stopping() && meta.shrink()? {}
+            meta.checkpoint()?;
+        }
         Ok(())
+    }
+
+    fn stopping(&self) -> bool {
+        self.shared.stopping.load(Ordering::Acquire)
     }
 
     fn chunks(&self, stream: DeviceId) -> Result<Vec<ChunkMeta>> {
@@ -94,6 +138,7 @@ impl Maintain<'_> {
     fn run(&mut self, work: Work) -> Result<bool> {
         match work {
             Work::Merge { stream, tier, from } => self.merge(stream, tier, &from),
+            Work::Drop { chunks, .. } => self.shared.chunks.drop_chunks(&chunks).map(|()| true),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Devices as they are kept.
 
+use super::forget::{LOG_LINE_BYTES, add_log_bytes};
 use super::{Meta, conflict};
 use crate::chunk_table::give_back_pages;
 use crate::error::{Error, Result};
@@ -107,15 +108,20 @@ impl Meta {
     pub fn delete_device(&self, id: DeviceId) -> Result<(u64, u64, u64)> {
         let (mut logs, mut bytes) = (0, 0);
         loop {
-            let db = self.writer.lock();
-            let mut statement = db.prepare_cached(
-                "DELETE FROM log WHERE id IN (SELECT id FROM log WHERE device = ?1 LIMIT ?2)
-                 RETURNING length(CAST(message AS BLOB)) + length(CAST(source AS BLOB))",
-            )?;
-            let lengths = statement.query_map(params![id.0, DELETE_ROWS_MAX], |row| row.get::<_, i64>(0))?;
-            let lengths = lengths.collect::<rusqlite::Result<Vec<_>>>()?;
+            let mut db = self.writer.lock();
+            let tx = db.transaction()?;
+            let lengths = tx
+                .prepare_cached(
+                    "DELETE FROM log WHERE id IN (SELECT id FROM log WHERE device = ?1 LIMIT ?2)
+                     RETURNING octet_length(source) + octet_length(message)",
+                )?
+                .query_map(params![id.0, DELETE_ROWS_MAX], |row| row.get::<_, i64>(0))?
+                .collect::<rusqlite::Result<Vec<_>>>()?;
+            let text_bytes = lengths.iter().sum::<i64>();
+            add_log_bytes(&tx, -text_bytes - (lengths.len() * LOG_LINE_BYTES) as i64)?;
+            tx.commit()?;
             logs += lengths.len() as u64;
-            bytes += lengths.iter().sum::<i64>() as u64;
+            bytes += text_bytes as u64;
             if lengths.is_empty() {
                 break;
             }

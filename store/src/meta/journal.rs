@@ -1,5 +1,6 @@
 //! What reports bring beside samples: usage, logs; and the events made of them.
 
+use super::forget::{LOG_LINE_BYTES, add_log_bytes};
 use super::{Meta, USAGE_SLOT_MS};
 use crate::error::Result;
 use crate::registry::Happening;
@@ -50,6 +51,9 @@ impl Meta {
             ])?;
             entries.push(LogEntry { id: tx.last_insert_rowid(), device: *device, line: line.clone() });
         }
+        let bytes: usize =
+            entries.iter().map(|e| e.line.source.len() + e.line.message.len() + LOG_LINE_BYTES).sum();
+        add_log_bytes(&tx, bytes as i64)?;
         for (device, usage) in record.usage.iter().filter(|(d, _)| exists(*d)) {
             add_usage(&tx, *device, usage)?;
         }

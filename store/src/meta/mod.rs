@@ -2,10 +2,12 @@
 
 mod accounts;
 mod devices;
+mod forget;
 mod journal;
 
 pub use journal::Record;
 
+use crate::chunk_table::give_back_pages;
 use crate::db::{File, Readers, Writer};
 use crate::error::{Error, Result};
 use crate::types::Timestamp;
@@ -97,6 +99,10 @@ pub const FILE: File = File {
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE state (recorded_group INTEGER NOT NULL, alive_ms INTEGER) STRICT;
     INSERT INTO state VALUES (0, NULL);
+    ", "
+    -- Of all lines: their texts and 64 for each.
+    ALTER TABLE state ADD COLUMN log_bytes INTEGER NOT NULL DEFAULT 0;
+    UPDATE state SET log_bytes = (SELECT coalesce(sum(octet_length(source) + octet_length(message) + 64), 0) FROM log);
     "],
 };
 
@@ -135,6 +141,16 @@ impl Meta {
     /// Bytes on disk.
     pub fn bytes(&self) -> u64 {
         FILE.bytes(&self.dir)
+    }
+
+    /// Gives some of the pages that became free back to the file system; returns whether there are more.
+    pub fn shrink(&self) -> Result<bool> {
+        give_back_pages(&self.writer.lock())
+    }
+
+    /// See [`Readers::checkpoint`].
+    pub fn checkpoint(&self) -> Result<()> {
+        self.readers.checkpoint()
     }
 
     fn read<T>(&self, f: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {

@@ -5,10 +5,18 @@
 
 use super::Points;
 use crate::chunk::{Chunk, ColumnKey, Field};
+use crate::chunk_table::Snapshot;
 use crate::error::{Error, Result};
 use crate::rollup::{roll_up, step_start, touched};
 use crate::shared::Shared;
 use crate::types::{Bucket, DeviceId, Kind, Presence, Tier, TimeRange, Timestamp};
+
+/// What the head has of some metrics. Taken before the snapshot of the chunks.
+struct Fresh {
+    t_ms: Vec<Timestamp>,
+    /// By metric, in the order they came.
+    samples: Vec<Vec<(Timestamp, f64)>>,
+}
 
 /// Reads for one query, within its budget.
 pub struct Gather<'a> {
@@ -48,7 +56,9 @@ impl<'a> Gather<'a> {
         metrics: &[(u32, Kind)],
         range: TimeRange,
     ) -> Result<Vec<Points>> {
-        let samples = self.samples(device, metrics, range)?;
+        let fresh = self.fresh(device, metrics, range);
+        let shared = self.shared;
+        let samples = shared.chunks.snapshot(|view| self.samples(view, device, metrics, range, &fresh))?;
         Ok(samples.into_iter().map(|s| s.into_iter().map(|(t, v)| (t, Bucket::of(v))).collect()).collect())
     }
 
@@ -64,58 +74,65 @@ impl<'a> Gather<'a> {
         // Whole steps, also at the end: a step that is cut would not be a rollup.
         let end = step_start(range.end().saturating_sub(1), step_ms).saturating_add(step_ms);
         let range = TimeRange::new(step_start(range.start(), step_ms), end).unwrap_or(range);
-        let fresh: Vec<Timestamp> = self.shared.head.with(device, |buffers| {
-            buffers.iter().flat_map(|b| &b.t_ms).copied().filter(|&t| range.contains(t)).collect()
-        });
+        let fresh = self.fresh(device, metrics, range);
         let mut found: Vec<Points> = metrics.iter().map(|_| Vec::new()).collect();
-        self.each_chunk(device, tier, range, metrics.len(), |chunk, times| {
-            for ((metric, kind), points) in metrics.iter().zip(&mut found) {
-                rollup_points(chunk, *metric, *kind, times, range, points)?;
+        let shared = self.shared;
+        shared.chunks.snapshot(|view| {
+            self.each_chunk(view, device, tier, range, metrics.len(), |chunk, times| {
+                for ((metric, kind), points) in metrics.iter().zip(&mut found) {
+                    rollup_points(chunk, *metric, *kind, times, range, points)?;
+                }
+                Ok(())
+            })?;
+            // As when it is sealed: what was rolled up from rows that are dropped by now stays as it is.
+            let kept_from = view.kept_from(device, Tier::Raw)?;
+            let times: Vec<Timestamp> = fresh.t_ms.iter().copied().filter(|&t| t >= kept_from).collect();
+            for span in touched(&times, step_ms) {
+                let samples = self.samples(view, device, metrics, span, &fresh)?;
+                for (((_, kind), points), samples) in metrics.iter().zip(&mut found).zip(samples) {
+                    points.extend(roll_up(&samples, step_ms, *kind));
+                }
             }
             Ok(())
         })?;
-        for span in touched(&fresh, step_ms) {
-            let samples = self.samples(device, metrics, span)?;
-            for (((_, kind), points), samples) in metrics.iter().zip(&mut found).zip(samples) {
-                points.extend(roll_up(&samples, step_ms, *kind));
-            }
-        }
         for points in &mut found {
             settle(points);
         }
         Ok(found)
     }
 
+    fn fresh(&self, device: DeviceId, metrics: &[(u32, Kind)], range: TimeRange) -> Fresh {
+        self.shared.head.with(device, |buffers| {
+            let t_ms = buffers.iter().flat_map(|b| &b.t_ms).copied().filter(|&t| range.contains(t)).collect();
+            let of_metric = |(metric, _): &(u32, Kind)| {
+                let mut samples = Vec::new();
+                buffers.iter().for_each(|buffer| buffer.read(*metric, range, &mut samples));
+                samples
+            };
+            Fresh { t_ms, samples: metrics.iter().map(of_metric).collect() }
+        })
+    }
+
     /// Samples in ascending order, each time once.
     fn samples(
         &mut self,
+        view: &Snapshot<'_>,
         device: DeviceId,
         metrics: &[(u32, Kind)],
         range: TimeRange,
+        fresh: &Fresh,
     ) -> Result<Vec<Vec<(Timestamp, f64)>>> {
-        let fresh: Vec<Vec<(Timestamp, f64)>> = self.shared.head.with(device, |buffers| {
-            metrics
-                .iter()
-                .map(|(metric, _)| {
-                    let mut samples = Vec::new();
-                    for buffer in buffers {
-                        buffer.read(*metric, range, &mut samples);
-                    }
-                    samples
-                })
-                .collect()
-        });
         let mut found: Vec<Vec<(Timestamp, f64)>> = metrics.iter().map(|_| Vec::new()).collect();
-        self.each_chunk(device, Tier::Raw, range, metrics.len(), |chunk, times| {
+        self.each_chunk(view, device, Tier::Raw, range, metrics.len(), |chunk, times| {
             for ((metric, _), samples) in metrics.iter().zip(&mut found) {
                 let key = ColumnKey { metric: *metric, field: Field::Value };
                 each_value(chunk, key, times, range, |t, v| samples.push((t, v)))?;
             }
             Ok(())
         })?;
-        for (samples, fresh) in found.iter_mut().zip(fresh) {
+        for (samples, fresh) in found.iter_mut().zip(&fresh.samples) {
             self.spend(fresh.len())?;
-            samples.extend(fresh);
+            samples.extend(fresh.iter().filter(|(t, _)| range.contains(*t)));
             settle(samples);
         }
         Ok(found)
@@ -125,29 +142,27 @@ impl<'a> Gather<'a> {
     /// chunk leaves a hole and a line in the log; the rest of the range is answered.
     fn each_chunk(
         &mut self,
+        view: &Snapshot<'_>,
         device: DeviceId,
         tier: Tier,
         range: TimeRange,
         columns: usize,
         mut each: impl FnMut(&Chunk, &[Timestamp]) -> Result<()>,
     ) -> Result<()> {
-        let shared = self.shared;
-        shared.chunks.snapshot(|view| {
-            for meta in view.overlapping(device, tier, range)? {
-                let read = view.read(meta.id).and_then(|chunk| {
-                    let times = chunk.times()?;
-                    self.spend(times.len().saturating_mul(columns))?;
-                    each(&chunk, &times)
-                });
-                match read {
-                    Err(Error::Corrupt { what, why }) => {
-                        tracing::error!("{what} is damaged: {why}; left out of an answer");
-                    }
-                    other => other?,
+        for meta in view.overlapping(device, tier, range)? {
+            let read = view.read(meta.id).and_then(|chunk| {
+                let times = chunk.times()?;
+                self.spend(times.len().saturating_mul(columns))?;
+                each(&chunk, &times)
+            });
+            match read {
+                Err(Error::Corrupt { what, why }) => {
+                    tracing::error!("{what} is damaged: {why}; left out of an answer");
                 }
+                other => other?,
             }
-            Ok(())
-        })
+        }
+        Ok(())
     }
 
     fn spend(&mut self, samples: usize) -> Result<()> {

@@ -28,12 +28,17 @@ pub fn answer(shared: &Shared, query: &RangeQuery) -> Result<RangeAnswer> {
         return Ok(RangeAnswer { tier: Tier::Raw, step_ms: 0, t_ms: Vec::new(), series: Vec::new() });
     };
     let wanted = wanted_series(shared, query)?;
+    let kept_from = kept_from(shared, &wanted)?;
     let mut gather = Gather::new(shared, QUERY_SAMPLES_MAX);
     let points = query.points.max(1) as usize;
-    if let Some(rows) = read_rows(shared, &mut gather, &wanted, range, points)? {
+    // What is older than raw rows reach must not look empty.
+    if plan::reaching_back(Tier::Raw, 0, range, kept_from).0 == Tier::Raw
+        && let Some(rows) = read_rows(&mut gather, &wanted, range, points)?
+    {
         return Ok(rows);
     }
     let (tier, step_ms) = plan::tier_and_step(range, points);
+    let (tier, step_ms) = plan::reaching_back(tier, step_ms, range, kept_from);
     // From the start of a step, so that the first is not cut.
     let start = crate::rollup::step_start(range.start(), step_ms);
     let range = TimeRange::new(start, range.end()).unwrap_or(range);
@@ -88,9 +93,21 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
 }
 
+/// From when on the tiers of all these streams are complete.
+fn kept_from(shared: &Shared, wanted: &[(DeviceId, Wanted)]) -> Result<plan::KeptFrom> {
+    shared.chunks.snapshot(|view| {
+        let mut kept_from = [Timestamp::MIN; 3];
+        for (device, _) in wanted {
+            for (tier, kept_from) in Tier::ALL.into_iter().zip(&mut kept_from) {
+                *kept_from = view.kept_from(*device, tier)?.max(*kept_from);
+            }
+        }
+        Ok(kept_from)
+    })
+}
+
 /// The rows themselves, when there are no more than `points`.
 fn read_rows(
-    shared: &Shared,
     gather: &mut Gather<'_>,
     wanted: &[(DeviceId, Wanted)],
     range: TimeRange,
@@ -113,10 +130,6 @@ fn read_rows(
             return Ok(None);
         }
         found.push((*device, points_found));
-    }
-    // Raw rows are kept for a shorter time than rollups: what is older than they reach must not look empty.
-    if shared.chunks.reaches_further_back(range, wanted.iter().map(|w| w.0))? {
-        return Ok(None);
     }
     let mut series = Vec::new();
     for ((_, metrics), (device, points_found)) in wanted.iter().zip(found) {

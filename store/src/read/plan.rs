@@ -1,6 +1,6 @@
-//! Which tier and step answer a range. Decided from the range alone.
+//! Which tier and step answer a range. Decided from the range and from how far back each tier reaches.
 
-use crate::types::{Tier, TimeRange};
+use crate::types::{Tier, TimeRange, Timestamp};
 
 /// Finest step, milliseconds. What needs a finer one holds few enough rows to be answered by themselves.
 const STEP_MIN_MS: i64 = 10;
@@ -21,6 +21,17 @@ pub fn tier_and_step(range: TimeRange, points: usize) -> (Tier, i64) {
     } else {
         (Tier::Raw, round_up(needed, STEP_MIN_MS))
     }
+}
+
+/// From when on every row of a tier is there: raw, 5 min, 1 h.
+pub type KeptFrom = [Timestamp; 3];
+
+/// Of a tier and the coarser ones the finest that reaches back as far as any of them within the range.
+pub fn reaching_back(tier: Tier, step_ms: i64, range: TimeRange, kept_from: KeptFrom) -> (Tier, i64) {
+    let candidates = Tier::ALL.into_iter().zip(kept_from).filter(|c| c.0 >= tier);
+    let furthest = candidates.min_by_key(|c| c.1.max(range.start()));
+    let tier = furthest.map_or(tier, |c| c.0);
+    (tier, if tier == Tier::Raw { step_ms } else { round_up(step_ms, tier.step_ms()) })
 }
 
 fn round_up(value: i64, to: i64) -> i64 {
@@ -44,6 +55,27 @@ mod tests {
         let first = crate::rollup::step_start(start, step);
         let steps = (start + length - first + step - 1) / step;
         assert!(steps as usize <= points.max(2), "{steps} steps for {points} points");
+    }
+
+    #[track_caller]
+    fn check_reach(tier: Tier, from_day: i64, kept_from_days: [i64; 3], expected: &str) {
+        let range = TimeRange::new(from_day * DAY, 1_000 * DAY).unwrap();
+        let (tier, step) = reaching_back(tier, 145_000, range, kept_from_days.map(|d| d * DAY));
+        assert_eq!(format!("{} {} s", tier.as_str(), step / 1000), expected);
+    }
+
+    #[test]
+    fn a_tier_that_does_not_reach_back_gives_way_to_one_that_does() {
+        check_reach(Tier::Raw, 970, [970, 600, 0], "raw 145 s");
+        check_reach(Tier::Raw, 969, [970, 600, 0], "5m 300 s");
+        check_reach(Tier::Raw, 599, [970, 600, 0], "1h 3600 s");
+        check_reach(Tier::Hour, 999, [970, 600, 0], "1h 3600 s");
+    }
+
+    #[test]
+    fn where_no_tier_reaches_back_the_furthest_answers() {
+        check_reach(Tier::Raw, 1, [970, 600, 500], "1h 3600 s");
+        check_reach(Tier::Raw, 1, [970, 970, 970], "raw 145 s");
     }
 
     #[test]

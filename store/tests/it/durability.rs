@@ -39,7 +39,7 @@ fn a_report_that_is_sent_again_counts_once_also_after_seal_and_restart() {
 #[test]
 fn a_second_server_on_the_folder_is_refused_with_a_sentence() {
     let rig = Rig::new(NOW);
-    let error = Store::open(Options { dir: rig.dir.path().into() }, NOW).err().unwrap();
+    let error = Store::open(Options::new(rig.dir.path()), NOW).err().unwrap();
     assert!(matches!(error, Error::Locked { .. }));
     assert!(error.to_string().contains("in use by another server"), "{error}");
 }
@@ -49,7 +49,7 @@ fn a_file_where_the_folder_should_be_is_refused_with_a_sentence() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     std::fs::write(&file, "x").unwrap();
-    let error = Store::open(Options { dir: file.join("data") }, NOW).err().unwrap();
+    let error = Store::open(Options::new(file.join("data")), NOW).err().unwrap();
     assert!(error.to_string().contains("cannot be used"), "{error}");
 }
 

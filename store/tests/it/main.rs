@@ -7,10 +7,12 @@ mod durability;
 mod journal;
 mod maintenance;
 mod model;
+mod retention;
 
 use std::sync::mpsc;
 use store::{
-    Batch, Column, DeviceId, DeviceProfile, Kind, Options, Origin, Presence, Receipt, Rejected, Rows, Store,
+    Batch, Column, DeviceId, DeviceProfile, Kind, Options, Origin, Presence, Receipt, Rejected, Retention,
+    Rows, Store,
 };
 use tempfile::TempDir;
 
@@ -23,8 +25,12 @@ pub struct Rig {
 
 impl Rig {
     pub fn new(now: i64) -> Rig {
+        Rig::with(Retention::default(), now)
+    }
+
+    pub fn with(retention: Retention, now: i64) -> Rig {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(Options { dir: dir.path().into() }, now).unwrap();
+        let store = Store::open(Options { retention, ..Options::new(dir.path()) }, now).unwrap();
         let device = store.add_device(profile("one"), [1; 32], now).unwrap();
         Rig { store, device, dir }
     }
@@ -33,7 +39,7 @@ impl Rig {
     pub fn reopen(self, now: i64) -> Rig {
         let Rig { store, device, dir } = self;
         drop(store);
-        let store = Store::open(Options { dir: dir.path().into() }, now).unwrap();
+        let store = Store::open(Options::new(dir.path()), now).unwrap();
         Rig { store, device, dir }
     }
 }

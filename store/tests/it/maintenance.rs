@@ -2,12 +2,21 @@
 
 use crate::{Rig, append, samples};
 use std::sync::atomic::{AtomicBool, Ordering};
-use store::{DeviceId, RangeQuery, Store, TimeRange};
+use store::{DeviceId, Keep, RangeQuery, Retention, Store, TimeRange};
 
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
 /// The start of a day.
 const START: i64 = 20_779 * DAY;
+
+/// Nothing goes while these tests run.
+const FOR_LONG: Retention = Retention {
+    raw: Keep::days(10_000),
+    five_minutes: Keep::days(10_000),
+    hour: Keep::days(10_000),
+    logs: Keep::days(10_000),
+    events: Keep::days(10_000),
+};
 
 fn count(store: &Store, device: DeviceId, points: u32) -> u64 {
     let query = RangeQuery {
@@ -34,7 +43,7 @@ fn generation(rig: &Rig, number: i64) {
 
 #[test]
 fn a_finished_day_becomes_one_chunk_a_tier_and_answers_the_same() {
-    let rig = Rig::new(START);
+    let rig = Rig::with(FOR_LONG, START);
     for number in 0..7 {
         generation(&rig, number);
     }
@@ -55,7 +64,7 @@ fn a_finished_day_becomes_one_chunk_a_tier_and_answers_the_same() {
 
 #[test]
 fn a_day_that_is_not_over_is_merged_now_and_then() {
-    let rig = Rig::new(START);
+    let rig = Rig::with(FOR_LONG, START);
     for number in 0..20 {
         generation(&rig, number);
         rig.store.maintain(START + HOUR).unwrap();
@@ -66,7 +75,7 @@ fn a_day_that_is_not_over_is_merged_now_and_then() {
 
 #[test]
 fn a_value_that_comes_after_the_merge_wins() {
-    let rig = Rig::new(START);
+    let rig = Rig::with(FOR_LONG, START);
     generation(&rig, 0);
     generation(&rig, 1);
     rig.store.maintain(START + 400 * DAY).unwrap();
@@ -91,7 +100,7 @@ fn a_value_that_comes_after_the_merge_wins() {
 
 #[test]
 fn a_reader_never_misses_a_row_while_chunks_are_merged() {
-    let rig = Rig::new(START);
+    let rig = Rig::with(FOR_LONG, START);
     // Two days in turn: while the one is merged, the other gets its small chunks.
     for number in 0..12 {
         generation(&rig, number);

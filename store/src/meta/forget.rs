@@ -1,0 +1,72 @@
+//! Retention of logs and events.
+
+use super::Meta;
+use crate::error::Result;
+use crate::retention::Keep;
+use crate::types::Timestamp;
+use rusqlite::{Connection, params};
+
+/// Rows deleted in one transaction, so that the recorder never waits long.
+const FORGET_ROWS_MAX: u32 = 2_000;
+
+/// What a line takes beside its texts: its row and its places in two indexes. The schema has the same number.
+pub const LOG_LINE_BYTES: usize = 64;
+
+impl Meta {
+    /// Bytes of all log lines.
+    pub fn log_bytes(&self) -> Result<u64> {
+        self.read(|db| Ok(log_bytes(db)? as u64))
+    }
+
+    /// Drops some of the lines that are past their time or too many, the oldest first; returns whether there may be more.
+    pub fn drop_old_logs(&self, keep: &Keep, now: Timestamp) -> Result<bool> {
+        let mut db = self.writer.lock();
+        let tx = db.transaction()?;
+        let before = keep.from_ms(now);
+        let mut excess = match keep.bytes {
+            Some(most) => log_bytes(&tx)?.saturating_sub_unsigned(most),
+            None => 0,
+        };
+        let oldest: Vec<(i64, Timestamp, i64)> = tx
+            .prepare_cached(
+                "SELECT id, t_ms, octet_length(source) + octet_length(message) + 64 FROM log
+                 ORDER BY t_ms, id LIMIT ?1",
+            )?
+            .query_map([FORGET_ROWS_MAX], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        let mut gone = 0;
+        for (id, t_ms, bytes) in oldest {
+            if t_ms >= before && excess <= 0 {
+                break;
+            }
+            tx.prepare_cached("DELETE FROM log WHERE id = ?1")?.execute([id])?;
+            excess -= bytes;
+            gone += bytes;
+        }
+        add_log_bytes(&tx, -gone)?;
+        tx.commit()?;
+        Ok(gone > 0)
+    }
+
+    /// Drops some of the events before a time; returns whether there may be more.
+    pub fn drop_old_events(&self, before: Timestamp) -> Result<bool> {
+        let gone = self
+            .writer
+            .lock()
+            .prepare_cached("DELETE FROM event WHERE id IN (SELECT id FROM event WHERE t_ms < ?1 LIMIT ?2)")?
+            .execute(params![before, FORGET_ROWS_MAX])?;
+        Ok(gone > 0)
+    }
+}
+
+fn log_bytes(db: &Connection) -> Result<i64> {
+    Ok(db.prepare_cached("SELECT log_bytes FROM state")?.query_row([], |row| row.get(0))?)
+}
+
+/// Within the transaction that adds or deletes the lines.
+pub fn add_log_bytes(db: &Connection, bytes: i64) -> Result<()> {
+    if bytes != 0 {
+        db.prepare_cached("UPDATE state SET log_bytes = log_bytes + ?1")?.execute([bytes])?;
+    }
+    Ok(())
+}
