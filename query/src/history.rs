@@ -198,7 +198,7 @@ struct GapBody {
     device: u32,
     from_ms: Timestamp,
     to_ms: Timestamp,
-    /// `device_offline` or `server_down`.
+    /// `device_offline`, `server_down` or `damaged`.
     cause: &'static str,
 }
 

@@ -68,7 +68,13 @@ pub(crate) struct Storage {
     head_samples: u64,
     /// Devices, logs, events, usage, accounts.
     meta_bytes: u64,
+    /// Of it the log lines.
+    log_bytes: u64,
     total_bytes: u64,
+    /// What was found damaged on disk and set aside: chunks, and reports that were not sealed yet.
+    damaged_chunks: u64,
+    damaged_bytes: u64,
+    damaged_groups: u64,
     /// Reports refused since the start because nothing could be written or the queue was full.
     rows_refused: u64,
 }
@@ -148,7 +154,11 @@ pub(crate) async fn storage(call: Call) -> Result<Response, ApiError> {
             tail_bytes: stats.tail_bytes,
             head_samples: stats.head_samples,
             meta_bytes: stats.meta_bytes,
+            log_bytes: stats.log_bytes,
             total_bytes: stats.total_bytes,
+            damaged_chunks: stats.damaged_chunks,
+            damaged_bytes: stats.damaged_bytes,
+            damaged_groups: stats.damaged_groups,
             rows_refused: stats.batches_refused,
         },
     ))

@@ -1,23 +1,27 @@
 //! Why a chart has a hole.
 
 use crate::error::Result;
-use crate::meta::Meta;
-use crate::types::{DeviceId, TimeRange, Timestamp};
+use crate::shared::Shared;
+use crate::types::{DeviceId, Tier, TimeRange, Timestamp};
 use crate::{Event, Gap, GapCause};
 
 /// A server that was away for less than this left no hole worth showing, milliseconds.
 const SERVER_DOWN_MIN_MS: i64 = 10_000;
 
 /// The gaps of some devices within a range, by device and time.
-pub fn gaps(meta: &Meta, devices: &[DeviceId], range: TimeRange) -> Result<Vec<Gap>> {
+pub fn gaps(shared: &Shared, devices: &[DeviceId], range: TimeRange) -> Result<Vec<Gap>> {
+    let meta = &shared.meta;
     let starts = meta.events_from(None, &["server_start"], range.start())?;
     let mut gaps = Vec::new();
     for &device in devices {
         let events = meta.events_from(Some(device), &["offline", "online"], range.start())?;
         let silent = offline_spans(&events).into_iter().map(|(from, to)| (from, to, GapCause::DeviceOffline));
         let down = down_spans(&starts).into_iter().map(|(from, to)| (from, to, GapCause::ServerDown));
+        let damaged = damaged_spans(shared, device, range)?;
+        let damaged = damaged.iter().map(|span| (span.start(), span.end(), GapCause::Damaged));
         let mut own: Vec<Gap> = silent
             .chain(down)
+            .chain(damaged)
             .filter_map(|(from, to, cause)| {
                 let (from_ms, to_ms) = (from.max(range.start()), to.min(range.end()));
                 (from_ms < to_ms).then_some(Gap { device, from_ms, to_ms, cause })
@@ -27,6 +31,16 @@ pub fn gaps(meta: &Meta, devices: &[DeviceId], range: TimeRange) -> Result<Vec<G
         gaps.append(&mut own);
     }
     Ok(gaps)
+}
+
+fn damaged_spans(shared: &Shared, device: DeviceId, range: TimeRange) -> Result<Vec<TimeRange>> {
+    shared.chunks.snapshot(|view| {
+        let mut spans = Vec::new();
+        for tier in Tier::ALL {
+            spans.extend(view.damaged_spans(device, tier, range)?);
+        }
+        Ok(spans)
+    })
 }
 
 /// From the last report before each silence to the first after it.

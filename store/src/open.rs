@@ -1,5 +1,6 @@
 //! Opening a data folder: lock, recovery, threads.
 
+use crate::chunk::Chunk;
 use crate::chunk_table::ChunkTable;
 use crate::error::{Error, Result};
 use crate::head::Head;
@@ -55,7 +56,10 @@ pub fn open(options: Options, now: Timestamp) -> Result<Store> {
     let newest_generation = tail.newest_generation()?.max(sealed + 1);
     let policy = Policy { retention: options.retention, ..Policy::default() };
     let head = Head::new(newest_generation);
-    let shared = Shared::new(dictionary, registry, head, chunks, meta, policy, sealed, recorded);
+    // Before they are read: what does not decode is set aside and shown.
+    let damaged_groups = tail.set_damaged_aside(sealed, recorded)?;
+    let mut shared = Shared::new(dictionary, registry, head, chunks, meta, policy, sealed, recorded);
+    shared.damaged_groups = damaged_groups;
     tail.for_each_group(|group| replay(&shared, &mut seen, sealed, recorded, group))?;
     restore_latest(&shared)?;
     let down_from_ms = shared.meta.note_alive(now)?;
@@ -126,37 +130,50 @@ fn replay(
 /// The newest values of devices that sent nothing since the last seal.
 fn restore_latest(shared: &Shared) -> Result<()> {
     for device in shared.registry.ids() {
-        match latest_sealed(shared, device) {
-            Ok(values) => {
-                for (metric, t, value) in values {
-                    shared.registry.restore_latest(device, metric, t, value);
-                }
+        // Each round sets one damaged chunk aside.
+        loop {
+            let (values, damaged) = latest_sealed(shared, device)?;
+            if let Some(id) = damaged
+                && shared.chunks.set_aside(id)?
+            {
+                continue;
             }
-            Err(Error::Corrupt { what, why }) => tracing::error!("{what} is damaged: {why}"),
-            Err(other) => return Err(other),
+            for (metric, t, value) in values {
+                shared.registry.restore_latest(device, metric, t, value);
+            }
+            break;
         }
     }
     Ok(())
 }
 
-fn latest_sealed(shared: &Shared, device: DeviceId) -> Result<Vec<(u32, Timestamp, f64)>> {
+/// Metric, time and value; and the number of a chunk that does not decode.
+type Latest = (Vec<(u32, Timestamp, f64)>, Option<i64>);
+
+fn latest_sealed(shared: &Shared, device: DeviceId) -> Result<Latest> {
     shared.chunks.snapshot(|view| {
-        let mut latest = Vec::new();
+        let (mut latest, mut damaged) = (Vec::new(), None);
         for id in view.newest_raw(device)? {
-            let chunk = view.read(id)?;
-            let times = chunk.times()?;
-            let keys: Vec<_> = chunk.columns().map(|(key, _)| key).collect();
-            for key in keys {
-                if let Some((values, present)) = chunk.column(key)?
-                    && let (Some(value), Some(row)) =
-                        (values.last(), (0..times.len()).rfind(|&i| present.has(i)))
-                {
-                    latest.push((key.metric, times[row], *value));
-                }
+            match view.read(id).and_then(|chunk| latest_of(&chunk, &mut latest)) {
+                Err(Error::Corrupt { .. }) => damaged = Some(id),
+                other => other?,
             }
         }
-        Ok(latest)
+        Ok((latest, damaged))
     })
+}
+
+fn latest_of(chunk: &Chunk, latest: &mut Vec<(u32, Timestamp, f64)>) -> Result<()> {
+    let times = chunk.times()?;
+    let keys: Vec<_> = chunk.columns().map(|(key, _)| key).collect();
+    for key in keys {
+        if let Some((values, present)) = chunk.column(key)?
+            && let (Some(value), Some(row)) = (values.last(), (0..times.len()).rfind(|&i| present.has(i)))
+        {
+            latest.push((key.metric, times[row], *value));
+        }
+    }
+    Ok(())
 }
 
 fn make_folder(dir: &Path) -> Result<()> {

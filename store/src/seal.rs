@@ -1,7 +1,7 @@
 //! Sealing: a closed generation becomes chunks and rollup chunks.
 
 use crate::chunk::{self, Chunk, ColumnIn};
-use crate::chunk_table::{ChunkTable, NewChunk, Sealed, window_ms};
+use crate::chunk_table::{ChunkTable, NewChunk, Sealed, Snapshot, window_ms};
 use crate::error::{Error, Result};
 use crate::head::Generation;
 use crate::rollup::{Layer, rolled_up, settle, touched};
@@ -27,49 +27,66 @@ pub fn seal(
 }
 
 fn seal_rollups(stream: DeviceId, rows: Layer, table: &ChunkTable, into: &mut Vec<NewChunk>) -> Result<()> {
-    let (times, mut layers) = older_rows(stream, &rows.t_ms, table)?;
+    let older = older_rows(stream, &rows.t_ms, table)?;
+    let mut layers = older.layers;
     layers.push(rows);
     let all = settle(layers);
-    for tier in [Tier::FiveMinutes, Tier::Hour] {
+    for (tier, times) in older.times {
         let spans = touched(&times, tier.step_ms());
         into.extend(new_chunks(stream, tier, &rolled_up(&all, tier.step_ms(), &spans))?);
     }
     Ok(())
 }
 
-/// Those of some times whose steps can be rolled up, and the sealed raw rows that are needed for it, oldest chunk first.
-/// A step whose raw rows were dropped by retention is left as it was rolled up when they were there.
-fn older_rows(
+/// What is needed to roll up the steps of some new rows.
+struct OlderRows {
+    /// By tier the times of the new rows whose steps have all of their older raw rows.
+    times: [(Tier, Vec<Timestamp>); 2],
+    /// The sealed raw rows of these steps, oldest chunk first.
+    layers: Vec<Layer>,
+}
+
+fn older_rows(stream: DeviceId, times: &[Timestamp], table: &ChunkTable) -> Result<OlderRows> {
+    // Each round sets every damaged chunk aside that it meets; what is left then decodes.
+    loop {
+        let (older, damaged) = table.snapshot(|view| readable_rows(stream, times, view))?;
+        let mut set_aside = false;
+        for id in damaged {
+            set_aside |= table.set_aside(id)?;
+        }
+        if !set_aside {
+            return Ok(older);
+        }
+    }
+}
+
+/// And the numbers of the chunks that do not decode.
+fn readable_rows(
     stream: DeviceId,
     times: &[Timestamp],
-    table: &ChunkTable,
-) -> Result<(Vec<Timestamp>, Vec<Layer>)> {
-    table.snapshot(|view| {
-        let kept_from = view.kept_from(stream, Tier::Raw)?;
-        let times: Vec<Timestamp> = times.iter().copied().filter(|&t| t >= kept_from).collect();
-        // The hours cover the five minutes: what they need of older chunks is all that is needed.
-        let spans = touched(&times, Tier::Hour.step_ms());
-        let inside = |t: Timestamp| {
-            let after = spans.partition_point(|s| s.start() <= t);
-            after > 0 && spans[after - 1].contains(t)
-        };
-        let mut chunks = BTreeSet::new();
-        for span in &spans {
-            chunks.extend(view.overlapping(stream, Tier::Raw, *span)?.iter().map(|m| m.id));
+    view: &Snapshot<'_>,
+) -> Result<(OlderRows, Vec<i64>)> {
+    let whole = |tier: Tier| view.with_whole_steps(stream, times, tier.step_ms());
+    let times = [(Tier::FiveMinutes, whole(Tier::FiveMinutes)?), (Tier::Hour, whole(Tier::Hour)?)];
+    // The hours cover the five minutes: what they need of older chunks is all that is needed.
+    let spans = touched(&times[0].1, Tier::Hour.step_ms());
+    let inside = |t: Timestamp| {
+        let after = spans.partition_point(|s| s.start() <= t);
+        after > 0 && spans[after - 1].contains(t)
+    };
+    let mut chunks = BTreeSet::new();
+    for span in &spans {
+        chunks.extend(view.overlapping(stream, Tier::Raw, *span)?.iter().map(|m| m.id));
+    }
+    let (mut layers, mut damaged) = (Vec::new(), Vec::new());
+    for id in chunks {
+        match view.read(id).and_then(|c| Layer::of_chunk(&c, inside)) {
+            Ok(layer) => layers.push(layer),
+            Err(Error::Corrupt { .. }) => damaged.push(id),
+            Err(other) => return Err(other),
         }
-        let mut layers = Vec::new();
-        for id in chunks {
-            match view.read(id).and_then(|c| Layer::of_chunk(&c, inside)) {
-                Ok(layer) => layers.push(layer),
-                // The new rows must not wait for a damaged old chunk: the rollup is made from what can be read.
-                Err(Error::Corrupt { what, why }) => {
-                    tracing::error!("{what} is damaged: {why}; left out of a rollup")
-                }
-                Err(other) => return Err(other),
-            }
-        }
-        Ok((times, layers))
-    })
+    }
+    Ok((OlderRows { times, layers }, damaged))
 }
 
 /// Settled rows as chunks.

@@ -35,6 +35,8 @@ pub struct Shared {
     pub refused: AtomicU64,
     /// Columns refused.
     pub columns_refused: AtomicU64,
+    /// Groups of the tail that were set aside because they are damaged.
+    pub damaged_groups: u64,
     /// The threads shall end.
     pub stopping: AtomicBool,
     trouble: Mutex<Trouble>,
@@ -75,6 +77,7 @@ impl Shared {
             recorded_group: AtomicI64::new(recorded_group),
             refused: AtomicU64::new(0),
             columns_refused: AtomicU64::new(0),
+            damaged_groups: 0,
             stopping: AtomicBool::new(false),
             trouble: Mutex::default(),
             live_logs: RwLock::default(),

@@ -287,7 +287,7 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub fn gaps(&self, devices: &[DeviceId], range: TimeRange) -> Result<Vec<Gap>> {
-        gaps::gaps(&self.shared.meta, devices, range)
+        gaps::gaps(&self.shared, devices, range)
     }
 
     /// Log lines, newest first.
@@ -326,17 +326,24 @@ impl Store {
     /// What is on disk.
     pub fn storage(&self) -> StorageStats {
         let head_samples = self.shared.head.samples() as u64;
-        let mut stats = self.shared.chunks.stats();
-        stats.tail_bytes = tail::FILE.bytes(&self.dir);
-        stats.meta_bytes = self.shared.meta.bytes();
-        // It is only shown: an error of this database shows elsewhere.
-        stats.log_bytes = self.shared.meta.log_bytes().unwrap_or_default();
-        stats.total_bytes = stats.tail_bytes + stats.meta_bytes + chunk_table::FILE.bytes(&self.dir);
-        stats.head_samples = head_samples;
-        stats.samples = head_samples + stats.tiers.first().map_or(0, |raw| raw.samples);
-        stats.batches_refused = self.shared.refused.load(Ordering::Relaxed);
-        stats.columns_refused = self.shared.columns_refused.load(Ordering::Relaxed);
-        stats
+        let (tail_bytes, meta_bytes) = (tail::FILE.bytes(&self.dir), self.shared.meta.bytes());
+        let tiers = self.shared.chunks.tiers();
+        // These are only shown: an error of a database shows elsewhere.
+        let (damaged_chunks, damaged_bytes) = self.shared.chunks.damaged().unwrap_or_default();
+        StorageStats {
+            tail_bytes,
+            meta_bytes,
+            log_bytes: self.shared.meta.log_bytes().unwrap_or_default(),
+            total_bytes: tail_bytes + meta_bytes + chunk_table::FILE.bytes(&self.dir),
+            head_samples,
+            samples: head_samples + tiers.first().map_or(0, |raw| raw.samples),
+            tiers,
+            batches_refused: self.shared.refused.load(Ordering::Relaxed),
+            columns_refused: self.shared.columns_refused.load(Ordering::Relaxed),
+            damaged_chunks,
+            damaged_bytes,
+            damaged_groups: self.shared.damaged_groups,
+        }
     }
 
     /// Is there an account already?

@@ -22,7 +22,8 @@ const FORGET_GROUPS_MAX: u32 = 64;
 /// The file.
 pub const FILE: File = File {
     name: "tail.db",
-    migrations: &["
+    migrations: &[
+        "
     CREATE TABLE batch_group (
         id INTEGER PRIMARY KEY,
         generation INTEGER NOT NULL,
@@ -36,7 +37,18 @@ pub const FILE: File = File {
         used_ms INTEGER NOT NULL,
         PRIMARY KEY (device, boot_id)
     ) STRICT, WITHOUT ROWID;
-    "],
+    ",
+        "
+    -- Groups that do not decode, as they were found.
+    CREATE TABLE quarantine (
+        id INTEGER PRIMARY KEY,
+        batch_group INTEGER NOT NULL,
+        generation INTEGER NOT NULL,
+        body BLOB NOT NULL,
+        why TEXT NOT NULL
+    ) STRICT;
+    ",
+    ],
 };
 
 /// A batch as it is kept: metrics by number.
@@ -119,16 +131,44 @@ impl Tail {
         Ok(self.db.query_row("SELECT coalesce(max(generation), 0) FROM batch_group", [], |row| row.get(0))?)
     }
 
-    /// Each group, oldest first. One that is damaged is left out, with a line in the log.
+    /// Sets the groups aside that do not decode, unless all of theirs is sealed and recorded; returns how many there are
+    /// in all.
+    pub fn set_damaged_aside(&mut self, sealed: i64, recorded: i64) -> Result<u64> {
+        let mut damaged = Vec::new();
+        {
+            let mut statement = self
+                .db
+                .prepare("SELECT id, body FROM batch_group WHERE generation > ?1 OR id > ?2 ORDER BY id")?;
+            let mut rows = statement.query([sealed, recorded])?;
+            while let Some(row) = rows.next()? {
+                if let Err(Error::Corrupt { what, why }) = decode(row.get(0)?, blob(row, 1)?) {
+                    tracing::error!("{what} is damaged: {why}; set aside: its reports are lost");
+                    damaged.push((row.get::<_, i64>(0)?, why));
+                }
+            }
+        }
+        let tx = self.db.transaction()?;
+        for (id, why) in damaged {
+            tx.execute(
+                "INSERT INTO quarantine (batch_group, generation, body, why)
+                 SELECT id, generation, body, ?2 FROM batch_group WHERE id = ?1",
+                params![id, why],
+            )?;
+            tx.execute("DELETE FROM batch_group WHERE id = ?1", [id])?;
+        }
+        tx.commit()?;
+        Ok(self.db.query_row("SELECT count(*) FROM quarantine", [], |row| row.get::<_, i64>(0))? as u64)
+    }
+
+    /// Each group, oldest first. One that is damaged is left out: it was set aside, or nothing of it is needed.
     pub fn for_each_group(&self, mut each: impl FnMut(Group) -> Result<()>) -> Result<()> {
         let mut statement = self.db.prepare("SELECT id, generation, body FROM batch_group ORDER BY id")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let id = row.get(0)?;
-            let body = row.get_ref(2)?.as_blob().map_err(|e| damaged(id, &e.to_string()))?;
-            match decode(id, body) {
+            match decode(id, blob(row, 2)?) {
                 Ok(batches) => each(Group { id, generation: row.get(1)?, batches })?,
-                Err(error) => tracing::error!("{error}; its rows are lost"),
+                Err(error) => tracing::warn!("{error}; nothing is lost by it"),
             }
         }
         Ok(())
@@ -203,6 +243,10 @@ fn encode(batches: &[StoredBatch]) -> Vec<u8> {
     let crc = crc32fast::hash(&body[4..]);
     body[..4].copy_from_slice(&crc.to_le_bytes());
     body
+}
+
+fn blob<'a>(row: &'a rusqlite::Row<'_>, column: usize) -> Result<&'a [u8]> {
+    row.get_ref(column)?.as_blob().map_err(|e| damaged(0, &e.to_string()))
 }
 
 fn decode(id: i64, body: &[u8]) -> Result<Vec<StoredBatch>> {

@@ -179,7 +179,7 @@ pub struct EventQuery {
     pub limit: u32,
 }
 
-/// A stretch in which nothing could have been stored.
+/// A stretch in which nothing could have been stored, or from which it cannot be read any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
     /// Whose.
@@ -199,6 +199,8 @@ pub enum GapCause {
     DeviceOffline,
     /// This server was not running.
     ServerDown,
+    /// What was stored is damaged.
+    Damaged,
 }
 
 impl GapCause {
@@ -207,6 +209,7 @@ impl GapCause {
         match self {
             GapCause::DeviceOffline => "device_offline",
             GapCause::ServerDown => "server_down",
+            GapCause::Damaged => "damaged",
         }
     }
 }
@@ -241,6 +244,12 @@ pub struct StorageStats {
     pub batches_refused: u64,
     /// Columns left out since the start because a device had too many metrics.
     pub columns_refused: u64,
+    /// Chunks set aside because they are damaged.
+    pub damaged_chunks: u64,
+    /// Their bytes.
+    pub damaged_bytes: u64,
+    /// Groups of the tail set aside because they are damaged.
+    pub damaged_groups: u64,
 }
 
 /// What is on disk of one tier.

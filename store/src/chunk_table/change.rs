@@ -112,11 +112,12 @@ impl ChunkTable {
         let db = self.writer.lock();
         db.execute("DELETE FROM series WHERE stream = ?1", [stream.0])?;
         db.execute("DELETE FROM kept WHERE stream = ?1", [stream.0])?;
+        db.execute("DELETE FROM quarantine WHERE stream = ?1", [stream.0])?;
         give_back_pages(&db)?;
         Ok((chunks, bytes))
     }
 
-    fn count_gone(&self, db: &Connection, gone: &[Gone]) -> Result<()> {
+    pub(super) fn count_gone(&self, db: &Connection, gone: &[Gone]) -> Result<()> {
         let mut totals = self.totals.lock();
         for total in totals.iter_mut() {
             let mut oldest_gone = false;
@@ -136,16 +137,25 @@ impl ChunkTable {
     }
 }
 
+pub(super) fn note_kept_from(db: &Connection, stream: u32, tier: i64, from_ms: Timestamp) -> Result<()> {
+    db.prepare_cached(
+        "INSERT INTO kept VALUES (?1, ?2, ?3)
+         ON CONFLICT DO UPDATE SET from_ms = max(from_ms, excluded.from_ms)",
+    )?
+    .execute(params![stream, tier, from_ms])?;
+    Ok(())
+}
+
 /// From when on nothing is missing when a chunk with this last row was dropped: whole hours in raw, because an hour's
 /// rollup needs all of its rows.
-fn complete_from(tier: i64, last_ms: Timestamp) -> Timestamp {
+pub(super) fn complete_from(tier: i64, last_ms: Timestamp) -> Timestamp {
     let step_ms =
         if tier == tier_number(Tier::FiveMinutes) { Tier::FiveMinutes } else { Tier::Hour }.step_ms();
     step_start(last_ms, step_ms).saturating_add(step_ms)
 }
 
 /// A chunk that was deleted.
-struct Gone {
+pub(super) struct Gone {
     stream: u32,
     tier: i64,
     start_ms: i64,
@@ -154,7 +164,7 @@ struct Gone {
     samples: u64,
 }
 
-fn delete(db: &Connection, id: i64) -> Result<Option<Gone>> {
+pub(super) fn delete(db: &Connection, id: i64) -> Result<Option<Gone>> {
     let mut statement = db.prepare_cached(
         "DELETE FROM chunk WHERE id = ?1 RETURNING stream, tier, start_ms, end_ms, length(blob), samples",
     )?;
@@ -260,7 +270,7 @@ mod tests {
         let table = ChunkTable::open(dir.path()).unwrap();
         seal(&table, vec![chunk(0, 10), chunk(20, 30)]);
         assert_eq!(table.delete_stream(STREAM).unwrap().0, 2);
-        assert_eq!(table.stats().tiers[0].oldest_ms, None);
+        assert_eq!(table.tiers()[0].oldest_ms, None);
         seal(&table, vec![chunk(0, 10)]);
         assert_eq!(there(&table), [(0, 3)]);
     }

@@ -1,15 +1,16 @@
 //! The sealed samples: chunks of all tiers in `chunks.db`.
 
 mod change;
+mod quarantine;
 mod read;
 
 pub use read::Snapshot;
 
+use crate::TierStats;
 use crate::db::{File, Readers, Writer};
 use crate::error::Result;
 use crate::metrics::Dictionary;
 use crate::types::{DeviceId, Kind, Tier, Timestamp};
-use crate::{StorageStats, TierStats};
 use parking_lot::Mutex;
 use rusqlite::{Connection, params};
 use std::path::Path;
@@ -47,6 +48,20 @@ pub const FILE: File = File {
         from_ms INTEGER NOT NULL,
         PRIMARY KEY (stream, tier)
     ) STRICT, WITHOUT ROWID;
+    ", "
+    -- Chunks that do not decode, as they were found.
+    CREATE TABLE quarantine (
+        id INTEGER PRIMARY KEY,
+        stream INTEGER NOT NULL,
+        tier INTEGER NOT NULL,
+        start_ms INTEGER NOT NULL,
+        end_ms INTEGER NOT NULL,
+        rows INTEGER NOT NULL,
+        samples INTEGER NOT NULL,
+        blob BLOB NOT NULL,
+        why TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX quarantine_place ON quarantine (stream, tier, end_ms, start_ms);
     "],
 };
 
@@ -224,8 +239,8 @@ impl ChunkTable {
     }
 
     /// What is here, by tier.
-    pub fn stats(&self) -> StorageStats {
-        StorageStats { tiers: self.totals.lock().to_vec(), ..StorageStats::default() }
+    pub fn tiers(&self) -> Vec<TierStats> {
+        self.totals.lock().to_vec()
     }
 }
 
@@ -262,4 +277,33 @@ fn insert(db: &Connection, id: i64, chunk: &NewChunk) -> Result<()> {
         chunk.blob
     ])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::TimeRange;
+
+    #[test]
+    fn a_file_of_version_1_is_brought_forward_with_its_chunks() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = File { name: FILE.name, migrations: &FILE.migrations[..1] };
+        let blob = crate::chunk::encode(&[5, 7], &[]);
+        first
+            .open(dir.path())
+            .unwrap()
+            .execute("INSERT INTO chunk VALUES (9, 1, 0, 5, 7, 2, 0, ?1)", [&blob])
+            .unwrap();
+        let table = ChunkTable::open(dir.path()).unwrap();
+        let times = table.snapshot(|view| {
+            let metas = view.overlapping(DeviceId(1), Tier::Raw, TimeRange::new(0, 10).unwrap())?;
+            metas.iter().map(|m| view.read(m.id)?.times()).collect::<Result<Vec<_>>>()
+        });
+        assert_eq!(times.unwrap(), [[5, 7]]);
+        assert_eq!((table.damaged().unwrap(), table.tiers()[0].chunks), ((0, 0), 1));
+        assert!(!table.set_aside(9).unwrap(), "a sound chunk was set aside");
+        let version: i64 =
+            table.writer.lock().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        assert_eq!(version, FILE.migrations.len() as i64);
+    }
 }

@@ -23,6 +23,10 @@ impl ChunkTable {
 }
 
 impl Snapshot<'_> {
+    pub(super) fn db(&self) -> &Connection {
+        self.0
+    }
+
     /// The chunks of a stream that have rows within a range, oldest number first.
     pub fn overlapping(&self, stream: DeviceId, tier: Tier, range: TimeRange) -> Result<Vec<ChunkMeta>> {
         overlapping(self.0, stream, tier, range.start(), range.end().saturating_sub(1))

@@ -33,7 +33,7 @@ pub enum Ask {
 
 /// Runs until there is no sender.
 pub fn run(shared: &Shared, asks: &Receiver<Ask>) {
-    let mut maintain = Maintain { shared, left_out: HashSet::new() };
+    let maintain = Maintain { shared };
     let (mut looked_ms, mut sealed) = (None::<Timestamp>, 0);
     while let Ok(ask) = asks.recv() {
         let (now, waiting) = match ask {
@@ -56,12 +56,19 @@ pub fn run(shared: &Shared, asks: &Receiver<Ask>) {
 
 struct Maintain<'a> {
     shared: &'a Shared,
-    /// Chunks that cannot be merged because they are damaged.
-    left_out: HashSet<i64>,
+}
+
+/// What came of reading the chunks to merge.
+enum Read {
+    Layers(Vec<Layer>),
+    /// They are not all there any more.
+    Changed,
+    /// One does not decode.
+    Damaged(i64),
 }
 
 impl Maintain<'_> {
-    fn everything(&mut self, now: Timestamp) -> Result<()> {
+    fn everything(&self, now: Timestamp) -> Result<()> {
         let mut changed = false;
         for stream in self.shared.registry.ids() {
             changed |= self.repeat(|this| {
@@ -69,7 +76,7 @@ impl Maintain<'_> {
                 Ok(choose(&chunks, &this.shared.policy, now))
             })?;
         }
-        for total in self.shared.chunks.stats().tiers {
+        for total in self.shared.chunks.tiers() {
             let tier = total.tier;
             if self.shared.policy.retention.tier(tier).bytes.is_none_or(|most| total.bytes <= most) {
                 continue;
@@ -80,6 +87,9 @@ impl Maintain<'_> {
                 Ok(choose_for_bytes(tier, bytes, &oldest, &this.shared.policy, now))
             })?;
         }
+        for tier in Tier::ALL {
+            self.shared.chunks.drop_damaged(tier, self.shared.policy.retention.tier(tier).from_ms(now))?;
+        }
         if changed {
             while !self.stopping() && self.shared.chunks.shrink()? {}
             self.shared.chunks.checkpoint()?;
@@ -88,7 +98,7 @@ impl Maintain<'_> {
     }
 
     /// Works until there is nothing to do; says whether anything was done.
-    fn repeat(&mut self, next: impl Fn(&Self) -> Result<Option<Work>>) -> Result<bool> {
+    fn repeat(&self, next: impl Fn(&Self) -> Result<Option<Work>>) -> Result<bool> {
         for done in 0..WORK_MAX {
             if self.stopping() {
                 return Ok(done > 0);
@@ -129,40 +139,39 @@ impl Maintain<'_> {
             for tier in Tier::ALL {
                 chunks.extend(view.chunks(stream, tier)?);
             }
-            chunks.retain(|c| !self.left_out.contains(&c.id));
             Ok(chunks)
         })
     }
 
     /// `false`: the chunks changed meanwhile; the next look sees them as they are.
-    fn run(&mut self, work: Work) -> Result<bool> {
+    fn run(&self, work: Work) -> Result<bool> {
         match work {
             Work::Merge { stream, tier, from } => self.merge(stream, tier, &from),
             Work::Drop { chunks, .. } => self.shared.chunks.drop_chunks(&chunks).map(|()| true),
         }
     }
 
-    fn merge(&mut self, stream: DeviceId, tier: Tier, from: &[i64]) -> Result<bool> {
-        let layers = self.shared.chunks.snapshot(|view| {
+    fn merge(&self, stream: DeviceId, tier: Tier, from: &[i64]) -> Result<bool> {
+        let read = self.shared.chunks.snapshot(|view| {
             let there: HashSet<i64> = view.chunks(stream, tier)?.iter().map(|c| c.id).collect();
             if !from.iter().all(|id| there.contains(id)) {
-                return Ok(None);
+                return Ok(Read::Changed);
             }
             let mut layers = Vec::new();
             for id in from {
                 match view.read(*id).and_then(|chunk| Layer::of_chunk(&chunk, |_| true)) {
                     Ok(layer) => layers.push(layer),
-                    Err(Error::Corrupt { what, why }) => {
-                        tracing::error!("{what} is damaged: {why}; it is left as it is");
-                        self.left_out.insert(*id);
-                        return Ok(None);
-                    }
+                    Err(Error::Corrupt { .. }) => return Ok(Read::Damaged(*id)),
                     Err(other) => return Err(other),
                 }
             }
-            Ok(Some(layers))
+            Ok(Read::Layers(layers))
         })?;
-        let Some(layers) = layers else { return Ok(false) };
+        let layers = match read {
+            Read::Layers(layers) => layers,
+            Read::Changed => return Ok(false),
+            Read::Damaged(id) => return self.shared.chunks.set_aside(id),
+        };
         let merged = new_chunks(stream, tier, &settle(layers))?;
         let exists = |id| self.shared.registry.exists(id);
         self.shared.chunks.replace(stream, tier, from, &merged, exists)

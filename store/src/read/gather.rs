@@ -23,12 +23,26 @@ pub struct Gather<'a> {
     shared: &'a Shared,
     budget: usize,
     limit: usize,
+    damaged: Vec<i64>,
 }
 
 impl<'a> Gather<'a> {
     /// With this many samples and rollup rows to read at most.
     pub fn new(shared: &'a Shared, budget: usize) -> Gather<'a> {
-        Gather { shared, budget, limit: budget }
+        Gather { shared, budget, limit: budget, damaged: Vec::new() }
+    }
+
+    /// Sets the damaged chunks aside that were met; returns whether there were any: the answer then lacks more than it must.
+    pub fn set_damaged_aside(&self) -> bool {
+        let mut set_aside = false;
+        for &id in &self.damaged {
+            match self.shared.chunks.set_aside(id) {
+                Ok(done) => set_aside |= done,
+                // It stays where it is, and is left out of answers as it is now.
+                Err(error) => tracing::error!("chunk {id} is damaged and could not be set aside: {error}"),
+            }
+        }
+        set_aside
     }
 
     /// How many rows there are within a range at least; counting ends soon after `enough`.
@@ -84,9 +98,8 @@ impl<'a> Gather<'a> {
                 }
                 Ok(())
             })?;
-            // As when it is sealed: what was rolled up from rows that are dropped by now stays as it is.
-            let kept_from = view.kept_from(device, Tier::Raw)?;
-            let times: Vec<Timestamp> = fresh.t_ms.iter().copied().filter(|&t| t >= kept_from).collect();
+            // As when it is sealed.
+            let times = view.with_whole_steps(device, &fresh.t_ms, step_ms)?;
             for span in touched(&times, step_ms) {
                 let samples = self.samples(view, device, metrics, span, &fresh)?;
                 for (((_, kind), points), samples) in metrics.iter().zip(&mut found).zip(samples) {
@@ -139,7 +152,7 @@ impl<'a> Gather<'a> {
     }
 
     /// Each chunk of a tier that overlaps a range with its times, oldest first; `columns` of each are paid for. A damaged
-    /// chunk leaves a hole and a line in the log; the rest of the range is answered.
+    /// chunk leaves a hole; the rest of the range is answered.
     fn each_chunk(
         &mut self,
         view: &Snapshot<'_>,
@@ -156,9 +169,7 @@ impl<'a> Gather<'a> {
                 each(&chunk, &times)
             });
             match read {
-                Err(Error::Corrupt { what, why }) => {
-                    tracing::error!("{what} is damaged: {why}; left out of an answer");
-                }
+                Err(Error::Corrupt { .. }) => self.damaged.push(meta.id),
                 other => other?,
             }
         }

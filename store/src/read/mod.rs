@@ -23,17 +23,28 @@ const TIMES: std::ops::Range<Timestamp> = 0..253_402_300_800_000;
 
 /// Answers a query.
 pub fn answer(shared: &Shared, query: &RangeQuery) -> Result<RangeAnswer> {
+    // Each round sets every damaged chunk aside that it meets; what is left then decodes.
+    loop {
+        let mut gather = Gather::new(shared, QUERY_SAMPLES_MAX);
+        let answer = answer_once(shared, &mut gather, query);
+        if !gather.set_damaged_aside() {
+            return answer;
+        }
+    }
+}
+
+fn answer_once(shared: &Shared, gather: &mut Gather<'_>, query: &RangeQuery) -> Result<RangeAnswer> {
     let (start, end) = (query.range.start().max(TIMES.start), query.range.end().min(TIMES.end));
     let Some(range) = TimeRange::new(start, end) else {
         return Ok(RangeAnswer { tier: Tier::Raw, step_ms: 0, t_ms: Vec::new(), series: Vec::new() });
     };
     let wanted = wanted_series(shared, query)?;
-    let kept_from = kept_from(shared, &wanted)?;
-    let mut gather = Gather::new(shared, QUERY_SAMPLES_MAX);
+    let (kept_from, damaged) = reach(shared, &wanted, range)?;
     let points = query.points.max(1) as usize;
-    // What is older than raw rows reach must not look empty.
-    if plan::reaching_back(Tier::Raw, 0, range, kept_from).0 == Tier::Raw
-        && let Some(rows) = read_rows(&mut gather, &wanted, range, points)?
+    // What is older than raw rows reach must not look empty, nor what is damaged where a rollup of it is asked for.
+    if !damaged
+        && plan::reaching_back(Tier::Raw, 0, range, kept_from).0 == Tier::Raw
+        && let Some(rows) = read_rows(gather, &wanted, range, points)?
     {
         return Ok(rows);
     }
@@ -93,16 +104,17 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// From when on the tiers of all these streams are complete.
-fn kept_from(shared: &Shared, wanted: &[(DeviceId, Wanted)]) -> Result<plan::KeptFrom> {
+/// From when on the tiers of all these streams are complete, and whether raw rows of one are damaged within the range.
+fn reach(shared: &Shared, wanted: &[(DeviceId, Wanted)], range: TimeRange) -> Result<(plan::KeptFrom, bool)> {
     shared.chunks.snapshot(|view| {
-        let mut kept_from = [Timestamp::MIN; 3];
+        let (mut kept_from, mut damaged) = ([Timestamp::MIN; 3], false);
         for (device, _) in wanted {
             for (tier, kept_from) in Tier::ALL.into_iter().zip(&mut kept_from) {
                 *kept_from = view.kept_from(*device, tier)?.max(*kept_from);
             }
+            damaged |= !view.damaged_spans(*device, Tier::Raw, range)?.is_empty();
         }
-        Ok(kept_from)
+        Ok((kept_from, damaged))
     })
 }
 
