@@ -52,6 +52,8 @@ pub enum Task {
     Serve(Config),
     /// Ask a running server whether it is ready.
     Healthcheck(Config),
+    /// Look through the data folder while no server has it open.
+    Check(Config),
     /// Print this and be done.
     Print(String),
 }
@@ -123,6 +125,9 @@ fn command() -> Command {
         )
         .subcommand(Command::new("serve").about("Run the server; this is what happens without a command"))
         .subcommand(Command::new("healthcheck").about("Ask the running server whether it is ready"))
+        .subcommand(Command::new("check").about(
+            "Verify everything in the data folder while no server runs on it; writes nothing, ends with 1 on faults",
+        ))
 }
 
 /// Where a value comes from.
@@ -166,6 +171,7 @@ fn load(matches: &ArgMatches, sources: &Sources<'_>) -> Result<Task, Faults> {
     }
     match matches.subcommand_name() {
         Some("healthcheck") => Ok(Task::Healthcheck(config)),
+        Some("check") => Ok(Task::Check(config)),
         _ => Ok(Task::Serve(config)),
     }
 }

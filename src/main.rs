@@ -1,5 +1,6 @@
 //! The server: reads its configuration, opens the store, starts both ports, waits for a stop, drains.
 
+mod check;
 mod config;
 mod healthcheck;
 mod keys;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Task::Healthcheck(config)) => done(healthcheck::run(config.web_listen)),
+        Ok(Task::Check(config)) => done(check::run(&config.data_dir)),
         Ok(Task::Serve(config)) => {
             log_to_stderr(&config);
             done(serve::run(config))

@@ -54,6 +54,29 @@ impl File {
         Ok(db)
     }
 
+    /// What a file that nobody has open says of itself: nothing when it is sound and of the newest schema. Nothing is
+    /// written.
+    pub fn check(&self, dir: &Path) -> Result<Vec<String>> {
+        if !dir.join(self.name).is_file() {
+            return Ok(vec![format!("{} is missing", self.name)]);
+        }
+        self.readers(dir).with(|db| {
+            let known = self.migrations.len() as i64;
+            let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+            if found > known {
+                return Err(Error::Newer { file: self.name, found, known });
+            }
+            if found < known {
+                let what = "was written by an older version; start the server once, which brings it forward";
+                return Ok(vec![format!("{} {what}", self.name)]);
+            }
+            let mut statement = db.prepare("PRAGMA quick_check")?;
+            let said = statement.query_map([], |row| row.get::<_, String>(0))?;
+            let said = said.collect::<rusqlite::Result<Vec<_>>>()?;
+            Ok(said.into_iter().filter(|line| line != "ok").map(|l| format!("{}: {l}", self.name)).collect())
+        })
+    }
+
     /// A few connections for reading.
     pub fn readers(&self, dir: &Path) -> Readers {
         Readers { path: dir.join(self.name), idle: Mutex::new(Vec::new()) }

@@ -10,6 +10,7 @@
 //!                                   └────────────► recorder ─► meta.db (usage, logs, events)
 //! ```
 
+mod check;
 pub mod chunk;
 mod chunk_table;
 mod db;
@@ -35,6 +36,7 @@ mod views;
 mod workers;
 mod writer;
 
+pub use check::{Checked, FAULTS_MAX, check};
 pub use error::{Error, Result};
 pub use meta::USAGE_SLOT_MS;
 pub use open::Options;

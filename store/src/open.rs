@@ -190,8 +190,17 @@ fn make_folder(dir: &Path) -> Result<()> {
 
 fn lock(dir: &Path) -> Result<File> {
     let path = dir.join("lock");
-    let failed = |source| Error::Folder { path: path.clone(), source };
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    take_lock(dir, File::options().create(true).truncate(false).write(true).open(path))
+}
+
+/// The lock of a folder that is there, without making anything in it.
+pub fn lock_for_reading(dir: &Path) -> Result<File> {
+    take_lock(dir, File::open(dir.join("lock")))
+}
+
+fn take_lock(dir: &Path, file: std::io::Result<File>) -> Result<File> {
+    let failed = |source| Error::Folder { path: dir.join("lock"), source };
+    let file = file.map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::Locked { path: dir.to_path_buf() }),

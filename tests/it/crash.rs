@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::server::{PATIENCE, Person, Server, agent};
+use crate::server::{PATIENCE, Person, Server, agent, command};
 
 /// Connections at once; each has a device of its own.
 const CONNECTIONS: u64 = 8;
@@ -131,6 +131,8 @@ fn every_acknowledged_report_is_there_after_a_kill() {
         let sent_all = senders.iter().all(|sender| sender.next == REPORTS);
         assert!(!sent_all, "the kill came in the middle");
 
+        let checked = command(folder.path()).arg("check").output().unwrap();
+        assert_eq!(checked.status.code(), Some(0), "{checked:?}");
         server = Server::start(folder.path());
         for sender in &senders {
             let rows = stored(&admin, &server, sender, start_ms);

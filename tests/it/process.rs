@@ -37,6 +37,26 @@ fn it_starts_is_healthy_and_stops_cleanly() {
 }
 
 #[test]
+fn a_folder_is_checked_when_no_server_runs_on_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = || command(folder.path()).arg("check").output().unwrap();
+    let missing = check();
+    assert_eq!(missing.status.code(), Some(1), "{missing:?}");
+    let server = Server::start(folder.path());
+    let locked = check();
+    assert_eq!(locked.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&locked.stderr).contains("in use by another server"), "{locked:?}");
+    assert_eq!(server.terminate().0, Some(0));
+    let sound = check();
+    assert_eq!(sound.status.code(), Some(0), "{sound:?}");
+    assert!(String::from_utf8_lossy(&sound.stdout).starts_with("Sound: 0 chunks"), "{sound:?}");
+    std::fs::remove_file(folder.path().join("data/chunks.db")).unwrap();
+    let broken = check();
+    assert_eq!(broken.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&broken.stdout).contains("chunks.db is missing"), "{broken:?}");
+}
+
+#[test]
 fn clients_that_hang_do_not_hold_up_a_stop() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());

@@ -4,7 +4,7 @@ mod change;
 mod quarantine;
 mod read;
 
-pub use read::Snapshot;
+pub use read::{Snapshot, look_at};
 
 use crate::TierStats;
 use crate::db::{File, Readers, Writer};
@@ -163,12 +163,7 @@ impl ChunkTable {
 
     /// The names of metrics kept here, by number.
     pub fn load_metrics(&self, dictionary: &Dictionary) -> Result<()> {
-        let db = self.writer.lock();
-        let mut statement = db.prepare("SELECT id, name FROM metric ORDER BY id")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            dictionary.restore(row.get(0)?, &row.get::<_, String>(1)?)?;
-        }
+        read::load_metrics(&self.writer.lock(), dictionary)?;
         self.numbers.lock().metrics_kept = dictionary.len();
         Ok(())
     }

@@ -8,11 +8,11 @@ use crate::rollup::step_start;
 use crate::types::{DeviceId, Tier, TimeRange, Timestamp};
 use rusqlite::{OptionalExtension, params};
 
-/// Is a chunk what its row in the table says, and does every column decode?
+/// The chunk, if it is what its row in the table says and every column decodes.
 ///
 /// # Errors
 /// `Corrupt` with what is wrong.
-pub fn verify(blob: &[u8], meta: &ChunkMeta) -> Result<()> {
+pub(super) fn verify(blob: &[u8], meta: &ChunkMeta) -> Result<Chunk> {
     let damaged =
         |why: &str| Error::Corrupt { what: format!("chunk {} of chunks.db", meta.id), why: why.into() };
     let chunk = Chunk::open(blob)?;
@@ -29,7 +29,7 @@ pub fn verify(blob: &[u8], meta: &ChunkMeta) -> Result<()> {
     if samples != meta.samples {
         return Err(damaged("its samples are not as many as the table says"));
     }
-    Ok(())
+    Ok(chunk)
 }
 
 impl ChunkTable {
@@ -46,7 +46,7 @@ impl ChunkTable {
                 let tier =
                     usize::try_from(row.get::<_, i64>(6)?).ok().and_then(|t| Tier::ALL.get(t).copied());
                 let meta = super::read::meta_of(row, DeviceId(row.get(5)?), tier.unwrap_or(Tier::Raw))?;
-                Ok((meta, verify(row.get_ref(7)?.as_blob()?, &meta)))
+                Ok((meta, verify(row.get_ref(7)?.as_blob()?, &meta).map(|_| ())))
             })
             .optional()?;
         let Some((meta, Err(error))) = found else { return Ok(false) };
@@ -101,6 +101,12 @@ impl ChunkTable {
 }
 
 impl Snapshot<'_> {
+    /// How many chunks were set aside.
+    pub fn damaged(&self) -> Result<u64> {
+        let count = self.db().query_row("SELECT count(*) FROM quarantine", [], |row| row.get::<_, i64>(0))?;
+        Ok(count as u64)
+    }
+
     /// What a stream misses within a range because a chunk is damaged, by start.
     pub fn damaged_spans(&self, stream: DeviceId, tier: Tier, range: TimeRange) -> Result<Vec<TimeRange>> {
         let mut statement = self.db().prepare_cached(

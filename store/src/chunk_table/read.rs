@@ -1,11 +1,15 @@
 //! Reading chunks. What belongs together is read from one snapshot: a chunk that maintenance replaces in the meantime
 //! is still there in it, so that no row is missing from an answer and none counts twice.
 
-use super::{ChunkMeta, ChunkTable, tier_number};
+use super::quarantine::verify;
+use super::{ChunkMeta, ChunkTable, FILE, tier_number};
 use crate::chunk::Chunk;
 use crate::error::{Error, Result};
+use crate::metrics::Dictionary;
 use crate::types::{DeviceId, Tier, TimeRange, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::HashSet;
+use std::path::Path;
 
 /// The table as it was at one moment.
 pub struct Snapshot<'a>(&'a Connection);
@@ -22,7 +26,41 @@ impl ChunkTable {
     }
 }
 
+/// Looks at a table that nobody has open, without writing to it.
+pub fn look_at<T>(dir: &Path, look: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
+    FILE.readers(dir).with(|db| {
+        let view = db.unchecked_transaction()?;
+        look(&Snapshot(&view))
+    })
+}
+
 impl Snapshot<'_> {
+    /// The names of metrics kept here, by number.
+    pub fn load_metrics(&self, dictionary: &Dictionary) -> Result<()> {
+        load_metrics(self.0, dictionary)
+    }
+
+    /// Which streams have chunks, by number.
+    pub fn streams(&self) -> Result<Vec<DeviceId>> {
+        let mut statement = self.0.prepare("SELECT DISTINCT stream FROM chunk ORDER BY stream")?;
+        let streams = statement.query_map([], |row| Ok(DeviceId(row.get(0)?)))?;
+        Ok(streams.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Which metrics a stream has.
+    pub fn series(&self, stream: DeviceId) -> Result<HashSet<u32>> {
+        let mut statement = self.0.prepare_cached("SELECT metric FROM series WHERE stream = ?1")?;
+        let metrics = statement.query_map([stream.0], |row| row.get(0))?;
+        Ok(metrics.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Reads one chunk of this snapshot after checking all of it.
+    pub fn read_verified(&self, meta: &ChunkMeta) -> Result<Chunk> {
+        let mut statement = self.0.prepare_cached("SELECT blob FROM chunk WHERE id = ?1")?;
+        let chunk = statement.query_row([meta.id], |row| Ok(verify(row.get_ref(0)?.as_blob()?, meta)))?;
+        chunk.map_err(|e| name_damage(e, meta.id))
+    }
+
     pub(super) fn db(&self) -> &Connection {
         self.0
     }
@@ -65,6 +103,15 @@ impl Snapshot<'_> {
         ids.reverse();
         Ok(ids)
     }
+}
+
+pub(super) fn load_metrics(db: &Connection, dictionary: &Dictionary) -> Result<()> {
+    let mut statement = db.prepare("SELECT id, name FROM metric ORDER BY id")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        dictionary.restore(row.get(0)?, &row.get::<_, String>(1)?)?;
+    }
+    Ok(())
 }
 
 /// The chunks that have rows from `first` to `last`, both included, oldest number first.

@@ -227,6 +227,10 @@ fn run(steps: &[Step]) {
         check(&store, &devices, &model, 2 * HOUR, 5_000, Tier::Raw);
         check(&store, &devices, &model, 10 * HOUR, 20, Tier::FiveMinutes);
     }
+    drop(store);
+    let checked = store::check(dir.path()).unwrap();
+    assert_eq!(checked.faults, Vec::<String>::new());
+    store = open();
     // Everything in one chunk a day or window at the end: what won must still win.
     store.seal().unwrap();
     model.seal();
