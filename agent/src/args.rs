@@ -39,9 +39,10 @@ pub struct Args {
     #[arg(long, value_name = "DIR", global = true)]
     pub state_dir: Option<PathBuf>,
 
-    /// OpenClaw's state folder [env: OPENCLAW_STATE_DIR] [default: ~/.openclaw or ~/.clawdbot]
+    /// OpenClaw's state folder, once for each gateway of this device [env: OPENCLAW_STATE_DIR]
+    /// [default: ~/.openclaw, those of profiles, ~/.openclaw-NAME, and those of older versions]
     #[arg(long, value_name = "DIR", global = true)]
-    pub openclaw_state_dir: Option<PathBuf>,
+    pub openclaw_state_dir: Vec<PathBuf>,
 
     /// Certificates (PEM) to trust instead of the built-in ones, for a server with its own
     /// authority [env: OPENCLAW_WATCH_CA_FILE]

@@ -13,7 +13,10 @@ use ureq::tls::{Certificate, PemItem, parse_pem};
 use crate::args::Args;
 use server::Server;
 
+pub use places::OpenClawPlaces;
+
 pub mod env_file;
+pub mod places;
 pub mod server;
 
 /// Seconds between reports.
@@ -68,17 +71,14 @@ pub enum StateDir {
     None,
 }
 
-/// Where OpenClaw may be on this device.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OpenClawPlaces {
-    /// State folders, the likeliest first.
-    pub state_dirs: Vec<PathBuf>,
-    /// Its configuration file where that is not in the state folder.
-    pub config_path: Option<PathBuf>,
-    /// The gateway's port if the environment names it.
-    pub port: Option<u16>,
-    /// Where programs put temporary files: older versions lock there.
-    pub temp_dir: PathBuf,
+impl StateDir {
+    /// The folder, whether it exists or not.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            StateDir::Asked(path) | StateDir::Usual(path) => Some(path),
+            StateDir::None => None,
+        }
+    }
 }
 
 /// Everything about the process that settings may come from.
@@ -350,13 +350,13 @@ fn openclaw_places(args: &Args, settings: &Settings<'_>, surroundings: &Surround
     let home = surroundings.home();
     let home = settings.path("OPENCLAW_HOME", home.as_deref()).or(home);
     let home = home.as_deref();
-    let asked = args.openclaw_state_dir.clone().or_else(|| settings.path("OPENCLAW_STATE_DIR", home));
-    let usual = || home.map(|home| [home.join(".openclaw"), home.join(".clawdbot")]);
+    let mut asked = args.openclaw_state_dir.clone();
+    if asked.is_empty() {
+        asked.extend(settings.path("OPENCLAW_STATE_DIR", home));
+    }
     OpenClawPlaces {
-        state_dirs: match asked {
-            Some(path) => vec![path],
-            None => usual().into_iter().flatten().collect(),
-        },
+        asked,
+        home: home.map(Path::to_path_buf),
         config_path: settings.path("OPENCLAW_CONFIG_PATH", home),
         port: settings.get(&["OPENCLAW_GATEWAY_PORT"]).and_then(|(_, port)| parse_port(port)),
         temp_dir: surroundings.temp_dir.clone(),

@@ -1,8 +1,8 @@
 //! The device side: collectors, OpenClaw probe, uplink.
 //!
 //! [`run`] samples on the main thread; a thread named `openclaw` asks the gateway on loopback how it
-//! is, and one named `uplink` posts the reports in [`queue`]. None of them waits for another: a slow
-//! gateway or an absent server never moves a sample.
+//! is, one named `usage` reads what OpenClaw's models cost, and one named `uplink` posts the reports in
+//! [`queue`]. A slow gateway, a large database or an absent server never moves a sample.
 //!
 //! What the server answers can do two things here: let a report be forgotten and make reports more
 //! frequent while somebody looks. Everything else in an answer is ignored.

@@ -18,6 +18,7 @@ pub mod json5;
 pub mod lock;
 pub mod probe;
 pub mod process;
+pub mod usage;
 
 /// The gateway's port when nobody says another.
 pub const PORT_DEFAULT: u16 = 18_789;
@@ -82,6 +83,11 @@ pub struct View {
 }
 
 impl View {
+    /// The view as states.
+    pub fn states(&self) -> Vec<(&'static str, String)> {
+        vec![("gateway", self.gateway.as_str().to_string())]
+    }
+
     /// The view as figures.
     pub fn sample(&self) -> Sample {
         let mut sample = Sample::default();
@@ -203,7 +209,7 @@ impl Watcher {
 
     /// Looks once. Takes milliseconds, or a few seconds when the gateway hangs.
     pub fn look(&mut self, now: Instant) -> View {
-        let state_dir = self.places.state_dirs.iter().find(|path| path.is_dir()).cloned();
+        let state_dir = self.places.gateways().into_iter().next();
         let locks = state_dir.as_deref().map_or(Vec::new(), |dir| lock::find(dir, &self.places.temp_dir));
         let locked = locks.into_iter().filter(lock::is_same_process).find_map(|lock| {
             let figures = self.follower.read(lock.pid)?;

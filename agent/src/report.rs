@@ -5,6 +5,7 @@ use wire::{AgentInfo, BootId, Facts, Report, RowsBuilder};
 
 use crate::collect::Sample;
 use crate::openclaw::View;
+use crate::openclaw::usage::State;
 
 /// Values after which a report is made before its time: a frame then fits even if nothing about it
 /// can be compressed.
@@ -38,7 +39,8 @@ impl Pending {
     }
 
     /// The report with all rows so far; it has no number yet. Counting starts again.
-    pub fn take(&mut self, facts: &Facts, openclaw: &View, interval_s: u32) -> Report {
+    /// `usage` is how reading OpenClaw's transcripts goes.
+    pub fn take(&mut self, facts: &Facts, openclaw: &View, usage: Option<State>, interval_s: u32) -> Report {
         let mut facts = facts.clone();
         facts.openclaw_version = openclaw.version.clone();
         shorten(&mut facts);
@@ -50,7 +52,12 @@ impl Pending {
             },
             facts,
             rows: std::mem::take(&mut self.rows).finish(),
-            states: vec![("gateway".into(), openclaw.gateway.as_str().into())],
+            states: openclaw
+                .states()
+                .into_iter()
+                .chain(usage.map(|state| ("usage", state.as_str().to_string())))
+                .map(|(name, state)| (name.to_string(), state))
+                .collect(),
             usage: Vec::new(),
             logs: Vec::new(),
         }
@@ -126,7 +133,7 @@ mod tests {
             t_ms += 1;
         }
         assert_eq!(t_ms, 85, "85 rows of 700 figures are 59,500 values");
-        let report = pending.take(&Facts::default(), &View::default(), 10);
+        let report = pending.take(&Facts::default(), &View::default(), None, 10);
         assert!(wire::frame::encode(&report).is_ok());
         assert!(pending.is_empty() && !pending.is_full());
     }
@@ -137,11 +144,12 @@ mod tests {
         pending.push(5, &sample(1));
         let facts = Facts { cpu_model: Some("é".repeat(2_000)), ..Facts::default() };
         let view = View { version: Some("2026.9.6".into()), ..View::default() };
-        let report = pending.take(&facts, &view, 30);
+        let report = pending.take(&facts, &view, Some(State::Ok), 30);
         assert_eq!(report.agent.interval_s, Some(30));
         assert_eq!(report.facts.openclaw_version.as_deref(), Some("2026.9.6"));
         assert_eq!(report.facts.cpu_model.as_ref().map(String::len), Some(1_024));
-        assert_eq!(report.states, [("gateway".to_string(), "unknown".to_string())]);
+        let states: Vec<_> = report.states.iter().map(|(name, state)| format!("{name}={state}")).collect();
+        assert_eq!(states, ["gateway=unknown", "usage=ok"]);
         assert_eq!(report.rows.t_ms, [5]);
     }
 
@@ -151,7 +159,7 @@ mod tests {
         for t_ms in 0..5 {
             pending.push(t_ms, &sample(t_ms as usize));
         }
-        let whole = pending.take(&Facts::default(), &View::default(), 10);
+        let whole = pending.take(&Facts::default(), &View::default(), None, 10);
         let [first, second] = split(whole.clone()).unwrap();
         assert_eq!((first.rows.t_ms.as_slice(), second.rows.t_ms.as_slice()), (&[0, 1][..], &[2, 3, 4][..]));
         for row in 0..5 {

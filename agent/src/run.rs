@@ -1,6 +1,7 @@
 //! The agent's life: what its commands do, and what its threads share.
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::mpsc::{TryRecvError, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -10,10 +11,12 @@ use wire::{Ack, Report};
 
 use crate::collect::disks::{DiskCollector, DiskThread};
 use crate::collect::{Collector, SETTLE};
-use crate::config::{Config, Destination};
+use crate::config::{Config, Destination, OpenClawPlaces};
+use crate::openclaw::usage::{self, Cursors, Feed, Portion, Reader, Ticket};
 use crate::openclaw::{Latest, View, Watcher};
 use crate::queue::{QUEUE_BYTES_MAX, Queue, Waiting};
 use crate::report::{Pending, boot_id};
+use crate::state_dir::Held;
 use crate::uplink::http::Http;
 use crate::uplink::{Outcome, REQUEST_MAX};
 use crate::{log, openclaw, state_dir, uplink};
@@ -24,7 +27,7 @@ pub const CLOSE_MAX: Duration = Duration::from_secs(2);
 /// Samples and reports until a stop is asked for.
 pub fn run(config: Config) -> anyhow::Result<()> {
     let destination = destination(&config)?;
-    let _held = state_dir::hold(&config.state_dir)?;
+    let held = state_dir::hold(&config.state_dir)?;
     let shared = Arc::new(Shared::default());
     let on_signal = shared.clone();
     ctrlc::set_handler(move || on_signal.stop()).context("cannot listen for a stop signal")?;
@@ -35,6 +38,15 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let (stop_openclaw, openclaw_stopped) = channel();
     let (watcher, latest) = (Watcher::new(config.openclaw.clone())?, openclaw.clone());
     spawn("openclaw", move || openclaw::watch(watcher, latest, &openclaw_stopped))?;
+    let folder = held.as_ref().map(|held| held.path().to_path_buf());
+    let cursors = cursors(folder.as_deref(), Some(destination));
+    let reader = Reader::new(config.openclaw.clone(), cursors);
+    let (usage_ends, usage_ended) = channel::<()>();
+    let feed = shared.usage.clone();
+    spawn("usage", move || {
+        let _ends = usage_ends;
+        usage::read(reader, &feed, folder);
+    })?;
     let (uplink_ends, uplink_ended) = channel::<()>();
     let (to, boot_id) = (shared.clone(), boot_id()?);
     let (http, server) = (Http::new(destination), destination.server.clone());
@@ -72,19 +84,22 @@ pub fn run(config: Config) -> anyhow::Result<()> {
             reports.advance(now);
         }
         if due || shared.is_live() || pending.is_full() {
-            enqueue(&shared, &pending.take(&facts, &view, config.interval_s));
+            enqueue(&shared, pending.take(&facts, &view, shared.usage.state(), config.interval_s));
         }
     }
 
     log::info("stopping");
     if !pending.is_empty() {
-        enqueue(&shared, &pending.take(&facts, &openclaw.get(), config.interval_s));
+        enqueue(&shared, pending.take(&facts, &openclaw.get(), shared.usage.state(), config.interval_s));
     }
     shared.close(Instant::now() + CLOSE_MAX);
     // Threads that are still inside a request or a look end with the process.
     drop(stop_openclaw);
     // Nothing is ever sent: this waits for the thread's end.
     let _ = uplink_ended.recv_timeout(CLOSE_MAX);
+    // It writes down how far it came. If it is reading just now, that is read again.
+    shared.usage.close();
+    let _ = usage_ended.recv_timeout(CLOSE_MAX);
     let left = shared.queued();
     if left > 0 {
         log::warn(format_args!("stopped; {left} reports were not sent"));
@@ -92,9 +107,11 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes one report as JSON to standard output and sends nothing.
+/// Writes one report as JSON to standard output, sends nothing and moves nothing.
 pub fn print(config: &Config) -> anyhow::Result<()> {
-    let report = one_report(config)?;
+    let cursors = cursors(config.state_dir.path(), config.destination.as_ref());
+    let mut reader = Reader::new(config.openclaw.clone(), cursors);
+    let (report, _) = one_report(config, &mut reader)?;
     let mut output = std::io::stdout().lock();
     writeln!(output, "{}", wire::json::to_json_pretty(&report)).context("cannot write to standard output")
 }
@@ -102,7 +119,15 @@ pub fn print(config: &Config) -> anyhow::Result<()> {
 /// Makes one report and sends it.
 pub fn send_once(config: &Config) -> anyhow::Result<()> {
     let destination = destination(config)?;
-    let frame = wire::frame::encode(&one_report(config)?)?;
+    let held = state_dir::hold(&config.state_dir);
+    let folder = held.as_ref().ok().and_then(Option::as_ref).map(Held::path);
+    let cursors = cursors(folder, Some(destination));
+    // Without a place to note how far it came, the same first events would be sent every time; and
+    // where another agent runs, that one sends them.
+    let places = if folder.is_some() { config.openclaw.clone() } else { OpenClawPlaces::default() };
+    let mut reader = Reader::new(places, cursors);
+    let (report, portion) = one_report(config, &mut reader)?;
+    let frame = wire::frame::encode(&report)?;
     match Http::new(destination).post(&frame, REQUEST_MAX) {
         Outcome::Failed(error) => bail!("{} cannot be reached: {error}", destination.server),
         Outcome::Answered { status: 200, body, .. } => {
@@ -110,6 +135,13 @@ pub fn send_once(config: &Config) -> anyhow::Result<()> {
                 .with_context(|| format!("{} is not an OpenClaw Watch server", destination.server))?;
             for fault in &ack.faults {
                 log::warn(&fault.message);
+            }
+            reader.accept(portion);
+            if let Some(folder) = folder {
+                reader
+                    .cursors()
+                    .save(folder)
+                    .with_context(|| format!("state folder {}", folder.display()))?;
             }
             log::info(format_args!("sent: {} rows stored, {} refused", ack.accepted, ack.rejected));
             Ok(())
@@ -122,7 +154,8 @@ pub fn send_once(config: &Config) -> anyhow::Result<()> {
     }
 }
 
-fn one_report(config: &Config) -> anyhow::Result<Report> {
+/// A report of now, and what of OpenClaw's usage is in it.
+fn one_report(config: &Config, reader: &mut Reader) -> anyhow::Result<(Report, Portion)> {
     let mut collector = Collector::new()?;
     let mut disks = DiskCollector::new()?;
     let mut watcher = Watcher::new(config.openclaw.clone())?;
@@ -135,9 +168,20 @@ fn one_report(config: &Config) -> anyhow::Result<Report> {
     sample.extend(view.sample());
     let mut pending = Pending::default();
     pending.push(unix_ms(), &sample);
-    let mut report = pending.take(&collector.facts(), &view, config.interval_s);
+    let mut portion = reader.read(now);
+    let mut report = pending.take(&collector.facts(), &view, reader.state(now), config.interval_s);
+    report.usage = std::mem::take(&mut portion.events);
     report.agent.boot = Some((boot_id()?, 0));
-    Ok(report)
+    Ok((report, portion))
+}
+
+/// How far usage was read for this destination, or for any, as the agent's folder says.
+fn cursors(folder: Option<&Path>, destination: Option<&Destination>) -> Cursors {
+    let destination = destination.map(|to| format!("{}\n{}", to.server, to.key));
+    match folder {
+        Some(folder) => Cursors::load(folder, destination.as_deref()),
+        None => Cursors::new(&destination.unwrap_or_default()),
+    }
 }
 
 fn destination(config: &Config) -> anyhow::Result<&Destination> {
@@ -149,10 +193,18 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> anyhow::Result<()>
     Ok(())
 }
 
-fn enqueue(shared: &Shared, report: &Report) {
-    match wire::frame::encode(report) {
-        Ok(frame) => shared.push(frame),
-        Err(error) => log::warn(format_args!("a report is dropped: {error}")),
+/// Adds the usage events that are ready, and puts the report into the queue.
+fn enqueue(shared: &Shared, mut report: Report) {
+    let usage = shared.usage.take().map(|(ticket, events)| {
+        report.usage = events;
+        ticket
+    });
+    match wire::frame::encode(&report) {
+        Ok(frame) => shared.push(frame, usage),
+        Err(error) => {
+            shared.settle(usage, false);
+            log::warn(format_args!("a report is dropped: {error}"));
+        }
     }
 }
 
@@ -190,6 +242,8 @@ impl Schedule {
 pub struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    /// OpenClaw's usage, on its way into the queue.
+    usage: Feed,
 }
 
 #[derive(Debug)]
@@ -205,7 +259,7 @@ struct State {
 impl Default for Shared {
     fn default() -> Shared {
         let state = State { queue: Queue::new(QUEUE_BYTES_MAX), live: false, stop: false, closing: None };
-        Shared { state: Mutex::new(state), changed: Condvar::new() }
+        Shared { state: Mutex::new(state), changed: Condvar::new(), usage: Feed::default() }
     }
 }
 
@@ -255,11 +309,12 @@ impl Shared {
         }
     }
 
-    fn push(&self, frame: Vec<u8>) {
+    fn push(&self, frame: Vec<u8>, usage: Option<Ticket>) {
         let mut state = self.lock();
-        state.queue.push(frame);
-        let dropped = state.queue.take_dropped();
+        state.queue.push(frame, usage);
+        let (dropped, lost) = (state.queue.take_dropped(), state.queue.take_lost());
         drop(state);
+        lost.into_iter().for_each(|ticket| self.settle(Some(ticket), false));
         if dropped > 0 {
             log::warn(format_args!(
                 "{dropped} of the oldest reports are dropped: more than {} MiB wait for the server",
@@ -267,6 +322,13 @@ impl Shared {
             ));
         }
         self.changed.notify_all();
+    }
+
+    /// The usage events of a report are safe with the server, or they are lost.
+    pub(crate) fn settle(&self, usage: Option<Ticket>, safe: bool) {
+        if let Some(ticket) = usage {
+            self.usage.settle(ticket, safe);
+        }
     }
 
     pub(crate) fn with_queue(&self, change: impl FnOnce(&mut Queue)) {
@@ -320,7 +382,7 @@ mod tests {
     #[test]
     fn closing_ends_a_pause_and_then_the_queue() {
         let shared = Shared::default();
-        shared.push(vec![1]);
+        shared.push(vec![1], None);
         let deadline = Instant::now() + CLOSE_MAX;
         shared.close(deadline);
         shared.pause(Duration::from_secs(3_600));

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
@@ -13,6 +13,14 @@ use crate::log;
 #[derive(Debug)]
 pub struct Held {
     _lock: File,
+    path: PathBuf,
+}
+
+impl Held {
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
 }
 
 /// Makes the folder and takes its lock. A second agent on the same folder is refused. A folder that
@@ -64,7 +72,7 @@ fn take(mut lock: File, path: &Path) -> anyhow::Result<Held> {
     lock.set_len(0)?;
     lock.rewind()?;
     writeln!(lock, "{}", std::process::id())?;
-    Ok(Held { _lock: lock })
+    Ok(Held { _lock: lock, path: path.to_path_buf() })
 }
 
 #[cfg(test)]

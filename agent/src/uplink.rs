@@ -227,7 +227,11 @@ impl Sender<'_> {
         self.shared.set_live(decision.live);
         match decision.fate {
             Fate::Keep => {}
-            Fate::Forget | Fate::Drop => self.shared.with_queue(|queue| queue.forget(waiting.id)),
+            Fate::Forget => {
+                self.shared.with_queue(|queue| queue.forget(waiting.id));
+                self.shared.settle(waiting.usage, true);
+            }
+            Fate::Drop => self.forget(&waiting),
             Fate::Split => self.split(&waiting),
         }
         self.shared.pause(decision.wait);
@@ -275,7 +279,12 @@ impl Sender<'_> {
 
     fn drop_one(&self, waiting: &Waiting, why: &dyn fmt::Display) {
         log::warn(format_args!("a report is dropped: {why}"));
+        self.forget(waiting);
+    }
+
+    fn forget(&self, waiting: &Waiting) {
         self.shared.with_queue(|queue| queue.forget(waiting.id));
+        self.shared.settle(waiting.usage, false);
     }
 }
 

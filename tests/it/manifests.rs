@@ -14,11 +14,12 @@ const ALLOWED: [(&str, &[&str]); 7] = [
     ("wire", &[]),
 ];
 
-/// What an outside crate must not get into: async and HTTP not into the store, a database not into the agent.
+/// What an outside crate must not get into: async and HTTP not into the store. The agent may read
+/// OpenClaw's databases, and only the folder that does so names rusqlite; see the last test.
 const BANNED: [(&str, &[&str]); 3] = [
     ("store", &["tokio", "hyper", "http", "futures-util"]),
     ("wire", &["tokio", "hyper", "http", "rusqlite"]),
-    ("agent", &["rusqlite", "tokio"]),
+    ("agent", &["hyper", "tokio"]),
 ];
 
 /// The dependencies of each crate of the workspace, of every kind and target.
@@ -86,4 +87,31 @@ fn outside_crates_stay_where_they_belong() {
             assert!(!manifests[name].contains(*dependency), "{name} must not use {dependency}");
         }
     }
+}
+
+/// The agent's use of a database is to read OpenClaw's usage and state: nothing of its own is kept in one.
+#[test]
+fn the_agent_opens_databases_only_to_read_them_and_only_for_openclaw() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("agent/src");
+    let mut folders = vec![source.clone()];
+    let mut naming = BTreeSet::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            let is_test = path.file_stem().is_some_and(|name| name == "tests");
+            if code.contains("rusqlite") && !is_test {
+                assert!(!code.contains("Connection::open("), "{path:?} opens a database for writing");
+                assert!(!code.contains("READ_WRITE"), "{path:?} opens a database for writing");
+                let within = path.strip_prefix(&source).unwrap();
+                naming.insert(within.components().next().unwrap().as_os_str().to_owned());
+            }
+        }
+    }
+    assert_eq!(naming, BTreeSet::from(["openclaw".into()]));
 }

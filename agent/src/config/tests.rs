@@ -140,15 +140,16 @@ fn the_state_folder_is_the_one_asked_for_or_the_user_s() {
 #[test]
 fn openclaw_is_looked_for_where_it_looks_itself() {
     let places = |flags: &str, env: &[(&str, &str)]| read(flags, &with(env)).unwrap().openclaw;
-    let dirs = |flags: &str, env: &[(&str, &str)]| places(flags, env).state_dirs;
-    let home = [("HOME", "/h")];
-    let usual = |home: &Path| vec![home.join(".openclaw"), home.join(".clawdbot")];
-    assert_eq!(dirs("", &home), usual(Path::new("/h")));
-    assert_eq!(dirs("", &[("USERPROFILE", "/u")]), usual(Path::new("/u")));
-    assert_eq!(dirs("", &[("HOME", "/h"), ("OPENCLAW_HOME", "/o")]), usual(Path::new("/o")));
-    assert_eq!(dirs("", &[("HOME", "/h"), ("OPENCLAW_HOME", "undefined")]), usual(Path::new("/h")));
+    let dirs = |flags: &str, env: &[(&str, &str)]| places(flags, env).asked;
+    let home = |env: &[(&str, &str)]| places("", env).home.map(|home| home.display().to_string());
+    assert_eq!(home(&[("HOME", "/h")]).as_deref(), Some("/h"));
+    assert_eq!(home(&[("USERPROFILE", "/u")]).as_deref(), Some("/u"));
+    assert_eq!(home(&[("HOME", "/h"), ("OPENCLAW_HOME", "/o")]).as_deref(), Some("/o"));
+    assert_eq!(home(&[("HOME", "/h"), ("OPENCLAW_HOME", "undefined")]).as_deref(), Some("/h"));
     assert_eq!(dirs("", &[("HOME", "/h"), ("OPENCLAW_STATE_DIR", "~/x")]), [Path::new("/h").join("x")]);
     assert_eq!(dirs("--openclaw-state-dir /y", &[("OPENCLAW_STATE_DIR", "/x")]), [PathBuf::from("/y")]);
+    let two = dirs("--openclaw-state-dir /y --openclaw-state-dir /z", &[]);
+    assert_eq!(two, [PathBuf::from("/y"), PathBuf::from("/z")]);
     assert_eq!(dirs("", &[]), Vec::<PathBuf>::new());
     for (text, port) in [("19000", Some(19000)), ("0.0.0.0:19001", Some(19001)), ("x", None), ("0", None)] {
         assert_eq!(places("", &[("OPENCLAW_GATEWAY_PORT", text)]).port, port, "{text}");

@@ -95,10 +95,10 @@ fn answer(mut stream: TcpStream, answers: &[(&str, u16, &str)]) {
 /// What a watcher sees of a gateway that has no process and no lock of this state folder.
 fn look(port: u16, state_dir: &Path) -> View {
     let places = OpenClawPlaces {
-        state_dirs: vec![state_dir.to_path_buf()],
+        asked: vec![state_dir.to_path_buf()],
         port: Some(port),
         temp_dir: state_dir.join("tmp"),
-        config_path: None,
+        ..OpenClawPlaces::default()
     };
     let mut watcher = Watcher::new(places).unwrap();
     // Whatever else runs on this device is not this gateway.
@@ -172,7 +172,7 @@ fn a_live_lock_gives_process_and_port() {
             .unwrap();
     };
     let places = OpenClawPlaces {
-        state_dirs: vec![folder.path().to_path_buf()],
+        asked: vec![folder.path().to_path_buf()],
         temp_dir: folder.path().join("none"),
         ..OpenClawPlaces::default()
     };

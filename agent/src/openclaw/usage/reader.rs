@@ -1,0 +1,376 @@
+//! Reads what is new, one portion at a time.
+//!
+//! A portion moves nothing: whoever has brought it to where it is safe says so with
+//! [`Reader::accept`], and only then are its events not read again. Whoever loses it reads it again.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use wire::Usage;
+
+use super::State;
+use super::cursors::{Advance, Cursors};
+use super::database::{Database, Fault};
+use super::lines::{FileId, Lines};
+use super::record::{EventId, Found, shorten};
+use super::sources::{self, Sources, Stamp};
+use crate::config::OpenClawPlaces;
+use crate::log;
+
+/// Events of a portion.
+pub const PORTION_EVENTS_MAX: usize = 1_000;
+/// Bytes of a portion's events: they share a frame with a report's rows.
+pub const PORTION_BYTES_MAX: usize = 256 << 10;
+/// Bytes of transcripts that are read for one portion: some tenths of a second.
+pub const PORTION_READ_BYTES_MAX: u64 = 32 << 20;
+/// What an event costs besides its texts.
+const EVENT_BYTES: usize = 96;
+/// What a row or line costs besides its bytes.
+const RECORD_BYTES: u64 = 64;
+/// Events that are remembered, so that the copies a fork makes are not sent as well. Those that are
+/// forgotten are sent again and count once there.
+const RECENT_MAX: usize = 16_384;
+/// Time between two looks at all sessions of a database, in case it does not tell which have changed.
+const ALL_SESSIONS_EVERY: Duration = Duration::from_secs(600);
+/// Time between two looks at the list of databases that OpenClaw keeps.
+const LISTED_EVERY: Duration = Duration::from_secs(60);
+/// Sessions that changed this much before the newest one are looked at again: their rows may have
+/// become visible later.
+const CHANGED_MARGIN_MS: i64 = 60_000;
+/// For how long it is shown that something made no sense.
+const PARTIAL_FOR: Duration = Duration::from_secs(3_600);
+/// User's messages without any usage after which something must be wrong.
+pub const QUIET_PROMPTS: u64 = 20;
+
+const _: () = assert!(PORTION_EVENTS_MAX <= wire::bounds::USAGE_MAX);
+const _: () = assert!(PORTION_BYTES_MAX <= wire::bounds::FRAME_BYTES_MAX / 4);
+
+/// What was read, and how far.
+#[derive(Debug, Default)]
+pub struct Portion {
+    /// The events, each once.
+    pub events: Vec<Usage>,
+    /// Whether there is more to read at once.
+    pub more: bool,
+    steps: Vec<Advance>,
+    done: Vec<(PathBuf, Done)>,
+    ids: HashSet<EventId>,
+    bytes: usize,
+    read_bytes: u64,
+    faulty: u64,
+    /// User's messages since the last usage.
+    prompts: u64,
+    any_usage: bool,
+}
+
+/// A source that was read to its end.
+#[derive(Clone, Debug)]
+struct Done {
+    /// As it was before it was read.
+    stamp: Stamp,
+    file: Option<FileId>,
+    /// When the session that changed last did.
+    changed_ms: Option<i64>,
+    /// When all sessions were looked at.
+    all_sessions: Option<Instant>,
+}
+
+/// Reads the usage of this device's OpenClaw.
+pub struct Reader {
+    places: OpenClawPlaces,
+    cursors: Cursors,
+    done: HashMap<PathBuf, Done>,
+    listed: HashMap<PathBuf, (Instant, Vec<(String, PathBuf)>)>,
+    recent: Recent,
+    faults: HashMap<PathBuf, Fault>,
+    any_usage: bool,
+    installed: bool,
+    catching_up: bool,
+    prompts: u64,
+    faulty_since: Option<Instant>,
+}
+
+impl Reader {
+    /// Goes on from these cursors.
+    pub fn new(places: OpenClawPlaces, cursors: Cursors) -> Reader {
+        Reader {
+            places,
+            cursors,
+            done: HashMap::new(),
+            listed: HashMap::new(),
+            recent: Recent::default(),
+            faults: HashMap::new(),
+            any_usage: false,
+            installed: false,
+            catching_up: false,
+            prompts: 0,
+            faulty_since: None,
+        }
+    }
+
+    /// How far everything was read and accepted.
+    pub fn cursors(&self) -> &Cursors {
+        &self.cursors
+    }
+
+    /// The next portion; without events when there is nothing new, or nothing yet.
+    pub fn read(&mut self, now: Instant) -> Portion {
+        let state_dirs = self.places.transcripts();
+        self.installed = !state_dirs.is_empty();
+        let (mut databases, mut files, mut faults) = (Vec::new(), Vec::new(), HashMap::new());
+        for state_dir in &state_dirs {
+            let found = self.sources(state_dir, now);
+            databases.extend(found.databases);
+            files.extend(found.files);
+            faults.extend(found.faults.into_iter().map(|(path, why)| (path, Fault::Unreadable(why))));
+        }
+        self.done.retain(|path, _| databases.iter().chain(&files).any(|(_, known)| known == path));
+
+        let mut portion = Portion { prompts: self.prompts, ..Portion::default() };
+        for (agent, path) in &databases {
+            if let Err(fault) = self.read_database(agent, path, now, &mut portion) {
+                faults.insert(path.clone(), fault);
+            }
+        }
+        for (agent, path) in &files {
+            // A file that is gone was renamed or pruned meanwhile.
+            match self.read_file(agent, path, &mut portion) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    faults.insert(path.clone(), Fault::Unreadable(error.to_string()));
+                }
+                _ => {}
+            }
+        }
+        if !portion.more && faults.is_empty() && !files.is_empty() {
+            self.forget_gone_files(&files, &mut portion);
+        }
+        self.take_faults(faults);
+        self.catching_up = portion.more;
+        self.any_usage |= portion.any_usage;
+        if portion.faulty > 0 {
+            self.faulty_since = Some(now);
+        }
+        portion
+    }
+
+    /// The portion is safe: its events are not read again.
+    pub fn accept(&mut self, portion: Portion) {
+        self.prompts = portion.prompts;
+        portion.steps.into_iter().for_each(|step| self.cursors.advance(step));
+        self.done.extend(portion.done);
+        portion.ids.into_iter().for_each(|id| self.recent.insert(id));
+    }
+
+    /// How it is going; nothing where there is no OpenClaw.
+    pub fn state(&self, now: Instant) -> Option<State> {
+        let any = |unknown: bool| {
+            self.faults.values().any(|fault| matches!(fault, Fault::UnknownSchema(_)) == unknown)
+        };
+        Some(match () {
+            () if !self.installed => return None,
+            () if any(true) => State::UnknownSchema,
+            () if any(false) => State::Unreadable,
+            () if self.catching_up => State::CatchingUp,
+            () if self.prompts >= QUIET_PROMPTS => State::Quiet,
+            () if self.faulty_since.is_some_and(|then| now.saturating_duration_since(then) < PARTIAL_FOR) => {
+                State::Partial
+            }
+            () if !self.any_usage && self.cursors.newest_ms == 0 => State::None,
+            () => State::Ok,
+        })
+    }
+
+    fn sources(&mut self, state_dir: &Path, now: Instant) -> Sources {
+        let listed = match self.listed.get(state_dir) {
+            Some((then, listed)) if now.saturating_duration_since(*then) < LISTED_EVERY => listed,
+            _ => {
+                self.listed.insert(state_dir.to_path_buf(), (now, sources::listed(state_dir)));
+                &self.listed[state_dir].1
+            }
+        };
+        sources::find(state_dir, listed)
+    }
+
+    fn read_database(
+        &self,
+        agent: &str,
+        path: &Path,
+        now: Instant,
+        portion: &mut Portion,
+    ) -> Result<(), Fault> {
+        let stamp = Stamp::of_database(path);
+        let done = self.done.get(path);
+        if done.is_some_and(|done| done.stamp == stamp) {
+            return Ok(());
+        }
+        if portion.is_full() {
+            return Ok(());
+        }
+        let Some(database) = Database::open(path)? else {
+            let done = Done { stamp, file: None, changed_ms: None, all_sessions: None };
+            portion.done.push((path.to_path_buf(), done));
+            return Ok(());
+        };
+        let key = path.to_string_lossy();
+        let looked = done.and_then(|done| done.all_sessions);
+        let looked = looked.filter(|then| now.saturating_duration_since(*then) < ALL_SESSIONS_EVERY);
+        let changed_ms = database.changed_ms()?;
+        let since = looked.and(done).and_then(|done| done.changed_ms).map(|since| since - CHANGED_MARGIN_MS);
+        let sessions = database.sessions(since)?;
+        for session in &sessions {
+            let mut cursor = self.cursors.row(&key, session);
+            loop {
+                if portion.is_full() {
+                    return Ok(());
+                }
+                let rows = database.page(session, cursor)?;
+                if rows.is_empty() {
+                    break;
+                }
+                for row in rows {
+                    if portion.is_full() {
+                        break;
+                    }
+                    cursor = Some(row.cursor);
+                    portion.read_bytes += row.bytes + RECORD_BYTES;
+                    self.take(row.found, row.prompt, agent, row.cursor.created_at, portion);
+                }
+                if let Some(cursor) = cursor {
+                    portion.steps.push(Advance::Row(key.to_string(), session.clone(), cursor));
+                }
+            }
+        }
+        let all_sessions = if since.is_none() { Some(now) } else { looked };
+        if since.is_none() {
+            portion.steps.push(Advance::Sessions(key.to_string(), sessions));
+        }
+        portion.done.push((path.to_path_buf(), Done { stamp, file: None, changed_ms, all_sessions }));
+        Ok(())
+    }
+
+    fn read_file(&self, agent: &str, path: &Path, portion: &mut Portion) -> std::io::Result<()> {
+        let stamp = Stamp::of_file(path);
+        if self.done.get(path).is_some_and(|done| done.stamp == stamp) || portion.is_full() {
+            return Ok(());
+        }
+        // A copy of a file that was read for this very portion goes on from where that one ended.
+        let ahead = |id: &FileId, portion: &Portion| {
+            portion.steps.iter().rev().find_map(|step| match step {
+                Advance::File(known, cursor) if known == id => Some(cursor.clone()),
+                _ => None,
+            })
+        };
+        let cursor = |id: &FileId| ahead(id, portion).or_else(|| self.cursors.file(id));
+        let Some(mut lines) = Lines::open(path, cursor)? else { return Ok(()) };
+        let before = lines.cursor();
+        while !portion.is_full() {
+            let Some(line) = lines.next_line()? else {
+                let file = Some(lines.id().clone());
+                portion
+                    .done
+                    .push((path.to_path_buf(), Done { stamp, file, changed_ms: None, all_sessions: None }));
+                break;
+            };
+            portion.read_bytes += line.bytes + RECORD_BYTES;
+            self.take(line.found, line.prompt, agent, stamp.modified_ms(), portion);
+        }
+        if lines.cursor() != before {
+            portion.steps.push(Advance::File(lines.id().clone(), lines.cursor()));
+        }
+        Ok(())
+    }
+
+    /// Adds what was found. `otherwise_ms` is its time if it does not say one.
+    fn take(&self, found: Found, prompt: bool, agent: &str, otherwise_ms: i64, portion: &mut Portion) {
+        portion.prompts += u64::from(prompt);
+        let spent = match found {
+            Found::Nothing => return,
+            Found::Faulty => {
+                portion.faulty += 1;
+                return;
+            }
+            Found::Usage(spent, bad) => {
+                portion.faulty += u64::from(bad);
+                spent
+            }
+        };
+        (portion.prompts, portion.any_usage) = (0, true);
+        let t_ms = spent.t_ms.unwrap_or(otherwise_ms).max(0);
+        portion.steps.push(Advance::Newest(t_ms));
+        if self.recent.contains(spent.id) || !portion.ids.insert(spent.id) {
+            return;
+        }
+        let event = Usage {
+            event_id: spent.id.to_string(),
+            t_ms,
+            agent: shorten(agent),
+            provider: spent.provider,
+            model: spent.model,
+            input: spent.input,
+            output: spent.output,
+            cache_read: spent.cache_read,
+            cache_write: spent.cache_write,
+            cost_basis: spent.cost_usd.map_or("", |_| "reported").into(),
+            cost_usd: spent.cost_usd,
+        };
+        portion.bytes += EVENT_BYTES + event.agent.len() + event.provider.len() + event.model.len();
+        portion.events.push(event);
+    }
+
+    fn forget_gone_files(&self, files: &[(String, PathBuf)], portion: &mut Portion) {
+        let known: HashMap<&Path, &FileId> = self
+            .done
+            .iter()
+            .chain(portion.done.iter().map(|(path, done)| (path, done)))
+            .filter_map(|(path, done)| Some((path.as_path(), done.file.as_ref()?)))
+            .collect();
+        let ids: HashSet<FileId> =
+            files.iter().filter_map(|(_, path)| known.get(path.as_path()).copied().cloned()).collect();
+        portion.steps.push(Advance::Files(ids));
+    }
+
+    fn take_faults(&mut self, faults: HashMap<PathBuf, Fault>) {
+        for (path, fault) in &faults {
+            if self.faults.get(path) != Some(fault) {
+                log::warn(format_args!("usage in {} cannot be read: {fault}", path.display()));
+            }
+        }
+        self.faults = faults;
+    }
+}
+
+impl Portion {
+    fn is_full(&mut self) -> bool {
+        self.more |= self.events.len() >= PORTION_EVENTS_MAX
+            || self.bytes >= PORTION_BYTES_MAX
+            || self.read_bytes >= PORTION_READ_BYTES_MAX;
+        self.more
+    }
+}
+
+/// The events that were accepted last.
+#[derive(Debug, Default)]
+struct Recent {
+    known: HashSet<EventId>,
+    order: VecDeque<EventId>,
+}
+
+impl Recent {
+    fn contains(&self, id: EventId) -> bool {
+        self.known.contains(&id)
+    }
+
+    fn insert(&mut self, id: EventId) {
+        if self.known.insert(id) {
+            self.order.push_back(id);
+        }
+        if self.order.len() > RECENT_MAX {
+            let oldest = self.order.pop_front();
+            oldest.map(|id| self.known.remove(&id));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,364 @@
+use std::collections::BTreeMap;
+use std::fs;
+
+use rusqlite::{Connection, params};
+
+use super::*;
+
+/// A home folder with OpenClaw in it, and what a server would have after all reports about it.
+struct Device {
+    home: tempfile::TempDir,
+    reader: Reader,
+    ledger: BTreeMap<String, Usage>,
+    now: Instant,
+}
+
+fn event(id: &str, t_ms: i64, input: u64) -> String {
+    format!(
+        r#"{{"type":"message","id":"{id}","message":{{"role":"assistant","content":"secret","provider":"acme","model":"large","timestamp":{t_ms},"usage":{{"input":{input},"output":1,"cacheRead":2,"cacheWrite":3,"cost":{{"total":0.5}}}}}}}}"#
+    )
+}
+
+impl Device {
+    fn new() -> Device {
+        let home = tempfile::tempdir().unwrap();
+        let places = OpenClawPlaces { home: Some(home.path().into()), ..OpenClawPlaces::default() };
+        let reader = Reader::new(places, Cursors::new(""));
+        Device { home, reader, ledger: BTreeMap::new(), now: Instant::now() }
+    }
+
+    /// Writes a transcript, whose session is named like the file.
+    fn file(&self, path: &str, lines: &[&str]) {
+        let session = Path::new(path).file_name().unwrap().to_str().unwrap().split('.').next().unwrap();
+        let head = format!(r#"{{"type":"session","version":3,"id":"{session}"}}"#);
+        let path = self.home.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        fs::write(path, format!("{head}\n{text}")).unwrap();
+    }
+
+    fn database(&self, path: &str) -> Connection {
+        let path = self.home.path().join(path).join("agent");
+        fs::create_dir_all(&path).unwrap();
+        let writer = Connection::open(path.join("openclaw-agent.sqlite")).unwrap();
+        writer.pragma_update(None, "journal_mode", "wal").unwrap();
+        writer
+            .execute_batch(
+                "CREATE TABLE IF NOT EXISTS transcript_events (session_id TEXT, seq INTEGER, event_json TEXT,
+                    created_at INTEGER, PRIMARY KEY (session_id, seq)) STRICT;
+                 CREATE TABLE IF NOT EXISTS session_windows (session_id TEXT PRIMARY KEY, updated_at INTEGER) STRICT;
+                 PRAGMA user_version = 21;",
+            )
+            .unwrap();
+        writer
+    }
+
+    /// Reads everything there is and delivers it. How many events were sent.
+    fn deliver(&mut self) -> usize {
+        let mut sent = 0;
+        loop {
+            let mut portion = self.reader.read(self.now);
+            sent += portion.events.len();
+            let more = portion.more;
+            for event in std::mem::take(&mut portion.events) {
+                self.ledger.entry(event.event_id.clone()).or_insert(event);
+            }
+            self.reader.accept(portion);
+            if !more {
+                return sent;
+            }
+        }
+    }
+
+    /// A new agent that knows nothing of what was read before.
+    fn forget(&mut self) {
+        self.reader = Reader::new(self.reader.places.clone(), Cursors::new(""));
+    }
+
+    /// A new agent that goes on where the last one saved.
+    fn restart(&mut self) {
+        self.reader = Reader::new(self.reader.places.clone(), self.reader.cursors.clone());
+    }
+
+    fn total(&self) -> (usize, u64) {
+        let tokens = |event: &Usage| event.input + event.output + event.cache_read + event.cache_write;
+        (self.ledger.len(), self.ledger.values().map(tokens).sum())
+    }
+
+    fn state(&self) -> &'static str {
+        self.reader.state(self.now).map_or("", State::as_str)
+    }
+}
+
+fn add(writer: &Connection, session: &str, seq: i64, t_ms: i64, event: &str) {
+    writer
+        .execute("INSERT INTO transcript_events VALUES (?1, ?2, ?3, ?4)", params![session, seq, event, t_ms])
+        .unwrap();
+    writer
+        .execute(
+            "INSERT INTO session_windows VALUES (?1, ?2)
+             ON CONFLICT DO UPDATE SET updated_at = max(updated_at, excluded.updated_at)",
+            params![session, t_ms],
+        )
+        .unwrap();
+}
+
+#[test]
+fn an_event_says_who_spent_what_when_and_for_which_agent() {
+    let mut device = Device::new();
+    device.file(".openclaw/agents/helper/sessions/a.jsonl", &[&event("a1", 77, 10)]);
+    device.deliver();
+    let event = device.ledger.into_values().next().unwrap();
+    let expected = Usage {
+        event_id: event.event_id.clone(),
+        t_ms: 77,
+        agent: "helper".into(),
+        provider: "acme".into(),
+        model: "large".into(),
+        input: 10,
+        output: 1,
+        cache_read: 2,
+        cache_write: 3,
+        cost_usd: Some(0.5),
+        cost_basis: "reported".into(),
+    };
+    assert_eq!(event, expected);
+    assert!(!format!("{event:?}").contains("secret"));
+}
+
+#[test]
+fn all_agents_of_all_state_folders_count() {
+    let mut device = Device::new();
+    device.file(".openclaw/agents/main/sessions/a.jsonl", &[&event("a1", 1, 10)]);
+    device.file(".openclaw/agents/other/sessions/b.jsonl", &[&event("b1", 2, 10)]);
+    device.file(".openclaw-work/agents/main/sessions/c.jsonl", &[&event("c1", 3, 10)]);
+    device.file(".clawdbot/agents/main/sessions/d.jsonl", &[&event("d1", 4, 10)]);
+    add(&device.database(".openclaw/agents/third"), "s", 0, 5, &event("e1", 5, 10));
+    assert_eq!(device.deliver(), 5);
+    assert_eq!(device.total(), (5, 5 * 16));
+    assert_eq!(device.state(), "ok");
+}
+
+#[test]
+fn copies_count_once_wherever_they_are() {
+    let mut device = Device::new();
+    let (one, two) = (event("a1", 1, 10), event("a2", 2, 20));
+    let writer = device.database(".openclaw/agents/main");
+    add(&writer, "s", 0, 1, &one);
+    add(&writer, "s", 1, 2, &two);
+    assert_eq!(device.deliver(), 2);
+    // A fork, a rewind with a new message, an archive, and a copy of the whole folder as a profile.
+    add(&writer, "fork", 0, 1, &one);
+    add(&writer, "fork", 1, 2, &two);
+    add(&writer, "rewind", 0, 1, &one);
+    add(&writer, "rewind", 1, 9, &event("a3", 9, 30));
+    device.file(".openclaw/agents/main/sessions/s.jsonl.deleted.2026", &[&one, &two]);
+    device.file(".openclaw-copy/agents/main/sessions/s.jsonl", &[&one, &two]);
+    assert_eq!(device.deliver(), 1, "copies are not even sent");
+    assert_eq!(device.total(), (3, 60 + 3 * 6));
+    device.forget();
+    assert_eq!(device.deliver(), 3);
+    assert_eq!(device.total(), (3, 60 + 3 * 6), "a lost cursor changes no total");
+}
+
+#[test]
+fn what_is_deleted_later_was_counted_and_stays_counted() {
+    let mut device = Device::new();
+    let writer = device.database(".openclaw/agents/main");
+    add(&writer, "s", 0, 1, &event("a1", 1, 10));
+    add(&writer, "t", 0, 2, &event("a2", 2, 10));
+    device.deliver();
+    writer.execute("DELETE FROM transcript_events WHERE session_id = 's'", []).unwrap();
+    writer.execute("VACUUM", []).unwrap();
+    add(&writer, "t", 1, 3, &event("a3", 3, 10));
+    assert_eq!(device.deliver(), 1);
+    fs::remove_dir_all(device.home.path().join(".openclaw")).unwrap();
+    assert_eq!(device.deliver(), 0);
+    assert_eq!((device.total().0, device.state()), (3, ""));
+}
+
+#[test]
+fn the_move_into_a_database_counts_nothing_twice() {
+    let mut device = Device::new();
+    let lines = [event("a1b2c3d4", 1, 10), event("a1b2c3d5", 2, 10)];
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    device.file(".openclaw/agents/main/sessions/s.jsonl", &lines);
+    assert_eq!(device.deliver(), 2);
+    let moved = ".openclaw/agents/main/session-sqlite-import-archive";
+    fs::create_dir_all(device.home.path().join(moved)).unwrap();
+    fs::rename(
+        device.home.path().join(".openclaw/agents/main/sessions/s.jsonl"),
+        device.home.path().join(moved).join("key.s.jsonl.imported-17"),
+    )
+    .unwrap();
+    let writer = device.database(".openclaw/agents/main");
+    add(&writer, "s", 0, 1, lines[0]);
+    add(&writer, "s", 1, 2, lines[1]);
+    device.restart();
+    assert_eq!(device.deliver(), 2, "after a restart they are sent again");
+    assert_eq!(device.total().0, 2, "and count once");
+    add(&writer, "s", 2, 3, &event("a1b2c3d6", 3, 10));
+    assert_eq!(device.deliver(), 1);
+}
+
+#[test]
+fn a_reset_and_a_restart_read_only_what_is_new() {
+    let mut device = Device::new();
+    let path = ".openclaw/agents/main/sessions/s.jsonl";
+    device.file(path, &[&event("a1", 1, 10)]);
+    let writer = device.database(".openclaw/agents/other");
+    add(&writer, "s", 0, 1, &event("b1", 1, 10));
+    assert_eq!(device.deliver(), 2);
+    let path = device.home.path().join(path);
+    fs::rename(&path, path.with_file_name("s.jsonl.reset.2026-11-22T11-08-51.310Z")).unwrap();
+    device.file(".openclaw/agents/main/sessions/t.jsonl", &[&event("a2", 2, 10)]);
+    add(&writer, "s", 1, 2, &event("b2", 2, 10));
+    device.restart();
+    assert_eq!(device.deliver(), 2);
+    assert_eq!(device.deliver(), 0);
+}
+
+#[test]
+fn a_portion_that_is_lost_comes_again_and_none_is_too_large() {
+    let mut device = Device::new();
+    let writer = device.database(".openclaw/agents/main");
+    writer.execute_batch("BEGIN").unwrap();
+    let count = PORTION_EVENTS_MAX as i64 + 500;
+    (0..count).for_each(|i| add(&writer, "s", i, i, &event(&format!("a{i}"), i, 1)));
+    writer.execute_batch("COMMIT").unwrap();
+    let lines: Vec<String> = (0..count).map(|i| event(&format!("b{i}"), i, 1)).collect();
+    device.file(
+        ".openclaw/agents/main/sessions/f.jsonl",
+        &lines.iter().map(String::as_str).collect::<Vec<_>>(),
+    );
+    let lost = device.reader.read(device.now);
+    assert_eq!((lost.events.len(), lost.more), (PORTION_EVENTS_MAX, true));
+    assert_eq!(device.state(), "catching_up");
+    let again = device.reader.read(device.now);
+    assert_eq!(again.events, lost.events);
+    assert_eq!(device.deliver() as i64, 2 * count);
+    assert_eq!((device.total().0 as i64, device.state()), (2 * count, "ok"));
+}
+
+#[test]
+fn a_session_that_does_not_say_it_changed_is_found_in_time() {
+    let mut device = Device::new();
+    let writer = device.database(".openclaw/agents/main");
+    add(&writer, "s", 0, 1, &event("a1", 1, 10));
+    add(&writer, "t", 0, 10_000_000, &event("a2", 10_000_000, 10));
+    assert_eq!(device.deliver(), 2);
+    let silent = "INSERT INTO transcript_events VALUES ('s', 1, ?1, 20000000)";
+    writer.execute(silent, [event("a3", 20_000_000, 10)]).unwrap();
+    assert_eq!(device.deliver(), 0);
+    device.now += ALL_SESSIONS_EVERY;
+    let silent = "INSERT INTO transcript_events VALUES ('s', 2, ?1, 20000001)";
+    writer.execute(silent, [event("a4", 20_000_001, 10)]).unwrap();
+    assert_eq!(device.deliver(), 2);
+}
+
+#[test]
+fn one_source_that_cannot_be_read_is_named_and_the_rest_goes_on() {
+    let mut device = Device::new();
+    assert_eq!((device.deliver(), device.state()), (0, ""), "no OpenClaw here");
+    fs::create_dir(device.home.path().join(".openclaw")).unwrap();
+    assert_eq!((device.deliver(), device.state()), (0, "none"));
+    device.file(".openclaw/agents/main/sessions/a.jsonl", &[&event("a1", 1, 10)]);
+    let writer = device.database(".openclaw/agents/locked");
+    add(&writer, "s", 0, 1, &event("b1", 1, 10));
+    writer.pragma_update(None, "journal_mode", "delete").unwrap();
+    writer.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    assert_eq!((device.deliver(), device.state()), (1, "unreadable"));
+    writer.execute_batch("COMMIT").unwrap();
+    assert_eq!((device.deliver(), device.state()), (1, "ok"));
+
+    let unknown = device.home.path().join(".openclaw/agents/newer/agent");
+    fs::create_dir_all(&unknown).unwrap();
+    let newer = Connection::open(unknown.join("openclaw-agent.sqlite")).unwrap();
+    newer.execute_batch("CREATE TABLE transcript_rows (x); PRAGMA user_version = 40;").unwrap();
+    add(&writer, "s", 1, 2, &event("b2", 2, 10));
+    assert_eq!((device.deliver(), device.state()), (1, "unknown_schema"));
+    fs::remove_dir_all(unknown).unwrap();
+    fs::write(device.home.path().join(".openclaw/agents/main/sessions/b.jsonl.zst"), "no frame").unwrap();
+    assert_eq!((device.deliver(), device.state()), (0, "unreadable"));
+}
+
+#[test]
+fn records_that_make_no_sense_are_shown_for_a_while() {
+    let mut device = Device::new();
+    let broken = event("a2", 2, 10).replace(":10,", ":\"10\",");
+    device.file(
+        ".openclaw/agents/main/sessions/a.jsonl",
+        &[&event("a1", 1, 10), &broken, &broken[..broken.len() - 1], &event("a3", 3, 10)],
+    );
+    assert_eq!((device.deliver(), device.state()), (3, "partial"));
+    assert_eq!(device.total(), (3, 16 + 6 + 16));
+    device.now += PARTIAL_FOR;
+    assert_eq!(device.state(), "ok");
+}
+
+#[test]
+fn users_who_write_without_any_usage_make_a_quiet_source() {
+    let mut device = Device::new();
+    let prompt = r#"{"type":"message","id":"p","message":{"role":"user","content":"secret"}}"#;
+    let writer = device.database(".openclaw/agents/main");
+    add(&writer, "s", 0, 1, &event("a1", 1, 10));
+    let count = QUIET_PROMPTS as i64;
+    (1..count).for_each(|seq| add(&writer, "s", seq, seq, prompt));
+    device.deliver();
+    assert_eq!(device.state(), "ok");
+    add(&writer, "s", count, count, prompt);
+    device.deliver();
+    assert_eq!(device.state(), "quiet");
+    add(&writer, "s", count + 1, count, &event("a2", 2, 10));
+    device.deliver();
+    assert_eq!(device.state(), "ok");
+}
+
+/// State folders of real installs, with what an independent count found in them.
+#[test]
+fn real_state_folders_give_exactly_their_figures() {
+    let Some(fixtures) = std::env::var_os("OPENCLAW_WATCH_FIXTURES") else {
+        eprintln!("skipped: OPENCLAW_WATCH_FIXTURES does not name a folder with state-*.tar.zst");
+        return;
+    };
+    let cases = [
+        ("state-2026.9.6.tar.zst", 14, [10_451, 701, 2_600, 0], 0.012113),
+        ("state-2026.7.35.tar.zst", 3, [2_427, 177, 600, 0], 0.002841),
+    ];
+    for (archive, events, tokens, cost_usd) in cases {
+        let mut device = Device::new();
+        let unpacked = std::process::Command::new("tar")
+            .arg("-I")
+            .arg("zstd")
+            .arg("-xf")
+            .arg(Path::new(&fixtures).join(archive))
+            .arg("-C")
+            .arg(device.home.path())
+            .status();
+        assert!(unpacked.unwrap().success(), "{archive}");
+        let check = |device: &Device, when: &str| {
+            let ledger = device.ledger.values();
+            let sums = ledger.clone().fold([0; 4], |sum, event| {
+                [
+                    sum[0] + event.input,
+                    sum[1] + event.output,
+                    sum[2] + event.cache_read,
+                    sum[3] + event.cache_write,
+                ]
+            });
+            let cost: f64 = ledger.filter_map(|event| event.cost_usd).sum();
+            assert_eq!((device.ledger.len(), sums), (events, tokens), "{archive}, {when}");
+            assert!((cost - cost_usd).abs() < 1e-9, "{archive}, {when}: {cost} USD");
+            assert_eq!(device.state(), "ok", "{archive}, {when}");
+        };
+        assert_eq!(device.deliver(), events, "each is sent once");
+        check(&device, "at first");
+        assert_eq!(device.deliver(), 0);
+        device.restart();
+        device.deliver();
+        check(&device, "with the cursors after a restart");
+        device.forget();
+        assert_eq!(device.deliver(), events);
+        check(&device, "without the cursors");
+    }
+}

@@ -1,0 +1,182 @@
+//! Where the transcripts of a state folder are.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::lines;
+
+/// Agents of a state folder that are looked at.
+pub const AGENTS_MAX: usize = 1_000;
+const DATABASE: &str = "openclaw-agent.sqlite";
+/// Folders of an agent that hold files of lines: its sessions, those in cold storage, and what the move
+/// into a database left.
+const FOLDERS: [&str; 3] = ["sessions", "sessions/cold", "session-sqlite-import-archive"];
+
+/// What can be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// Databases, with the agent each belongs to.
+    pub databases: Vec<(String, PathBuf)>,
+    /// Files of lines, with the agent each belongs to.
+    pub files: Vec<(String, PathBuf)>,
+    /// What could not be looked into, and why.
+    pub faults: Vec<(PathBuf, String)>,
+}
+
+/// Finds what there is in a state folder now; `listed` are further databases that may be there.
+pub fn find(state_dir: &Path, listed: &[(String, PathBuf)]) -> Sources {
+    let mut sources = Sources::default();
+    let agents = state_dir.join("agents");
+    for folder in sources.folders(&agents) {
+        let Some(agent) = folder.file_name().map(|name| name.to_string_lossy().into_owned()) else {
+            continue;
+        };
+        let database = folder.join("agent").join(DATABASE);
+        if database.is_file() {
+            sources.databases.push((agent.clone(), database));
+        }
+        for name in FOLDERS {
+            sources.add_files(&agent, &folder.join(name));
+        }
+    }
+    // From before there were several agents.
+    sources.add_files("main", &state_dir.join("sessions"));
+    for (agent, database) in listed {
+        if database.is_file() && !sources.databases.iter().any(|(_, known)| known == database) {
+            sources.databases.push((agent.clone(), database.clone()));
+        }
+    }
+    sources
+}
+
+impl Sources {
+    fn folders(&mut self, path: &Path) -> Vec<PathBuf> {
+        match fs::read_dir(path) {
+            Ok(entries) => {
+                let entries = entries.take(AGENTS_MAX).flatten().map(|entry| entry.path());
+                let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
+                folders.sort();
+                folders
+            }
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    self.faults.push((path.to_path_buf(), error.to_string()));
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    fn add_files(&mut self, agent: &str, folder: &Path) {
+        match lines::find(folder) {
+            Ok(files) => self.files.extend(files.into_iter().map(|file| (agent.to_string(), file))),
+            Err(error) => self.faults.push((folder.to_path_buf(), error.to_string())),
+        }
+    }
+}
+
+/// The agents' databases as OpenClaw lists them itself: some may be elsewhere.
+pub fn listed(state_dir: &Path) -> Vec<(String, PathBuf)> {
+    let read = || -> rusqlite::Result<Vec<(String, PathBuf)>> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(state_dir.join("state").join("openclaw.sqlite"), flags)?;
+        connection.busy_timeout(Duration::from_millis(200))?;
+        let mut statement = connection.prepare("SELECT agent_id, path FROM agent_databases LIMIT ?1")?;
+        let path = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, state_dir.join(row.get::<_, String>(1)?)));
+        statement.query_map([AGENTS_MAX as i64], path)?.collect()
+    };
+    // Not every version has it, and the usual places were looked at.
+    read().unwrap_or_default()
+}
+
+/// What tells whether a source may have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp([Option<(u64, SystemTime)>; 2]);
+
+impl Stamp {
+    /// Of a file as it is now.
+    pub fn of_file(path: &Path) -> Stamp {
+        let stamp = |path: &Path| {
+            let metadata = fs::metadata(path).ok()?;
+            Some((metadata.len(), metadata.modified().ok()?))
+        };
+        Stamp([stamp(path), None])
+    }
+
+    /// Of a database, whose newest rows are in a file beside it.
+    pub fn of_database(path: &Path) -> Stamp {
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        let (Stamp([own, _]), Stamp([log, _])) = (Stamp::of_file(path), Stamp::of_file(Path::new(&log)));
+        Stamp([own, log])
+    }
+
+    /// When it was changed, in Unix milliseconds; 0 if that is not known.
+    pub fn modified_ms(&self) -> i64 {
+        let since = self.0[0].and_then(|(_, modified)| modified.duration_since(UNIX_EPOCH).ok());
+        since.and_then(|since| i64::try_from(since.as_millis()).ok()).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transcripts_of_all_agents_are_found_wherever_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path();
+        let file = |path: &str| {
+            fs::create_dir_all(state.join(path).parent().unwrap()).unwrap();
+            fs::write(state.join(path), "").unwrap();
+        };
+        assert_eq!(find(state, &listed(state)), Sources::default());
+        for path in [
+            "agents/main/agent/openclaw-agent.sqlite",
+            "agents/main/sessions/a.jsonl.deleted.2026.zst",
+            "agents/main/sessions/sessions.json",
+            "agents/main/sessions/cold/00ff.jsonl.zst",
+            "agents/main/session-sqlite-import-archive/k.b.jsonl.imported-17",
+            "agents/other/sessions/c.jsonl",
+            "agents/readme.txt",
+            "sessions/d.jsonl",
+            "elsewhere/e.sqlite",
+        ] {
+            file(path);
+        }
+        fs::create_dir_all(state.join("state")).unwrap();
+        let listing = Connection::open(state.join("state/openclaw.sqlite")).unwrap();
+        listing
+            .execute_batch(
+                "CREATE TABLE agent_databases (agent_id TEXT, path TEXT);
+                 INSERT INTO agent_databases VALUES ('main', 'agents/main/agent/openclaw-agent.sqlite'),
+                    ('far', 'elsewhere/e.sqlite'), ('gone', 'elsewhere/f.sqlite');",
+            )
+            .unwrap();
+        let sources = find(state, &listed(state));
+        let show = |list: &[(String, PathBuf)]| -> Vec<String> {
+            list.iter()
+                .map(|(agent, path)| format!("{agent} {}", path.strip_prefix(state).unwrap().display()))
+                .collect()
+        };
+        assert_eq!(
+            show(&sources.databases),
+            ["main agents/main/agent/openclaw-agent.sqlite", "far elsewhere/e.sqlite"]
+        );
+        assert_eq!(
+            show(&sources.files),
+            [
+                "main agents/main/sessions/a.jsonl.deleted.2026.zst",
+                "main agents/main/sessions/cold/00ff.jsonl.zst",
+                "main agents/main/session-sqlite-import-archive/k.b.jsonl.imported-17",
+                "other agents/other/sessions/c.jsonl",
+                "main sessions/d.jsonl",
+            ]
+        );
+        assert_eq!(sources.faults, []);
+    }
+}
