@@ -46,6 +46,7 @@ pub struct Database {
     packed: bool,
     navigation: bool,
     updated_at: bool,
+    newer: bool,
 }
 
 /// One row of a transcript.
@@ -93,8 +94,14 @@ impl Database {
             packed: has("event_zstd"),
             navigation: has("navigation_json"),
             updated_at,
+            newer: version > SCHEMA_KNOWN_MAX,
             connection,
         }))
+    }
+
+    /// Whether its version is newer than any that was seen. It may be read all the same.
+    pub fn is_newer(&self) -> bool {
+        self.newer
     }
 
     /// When the session that changed last did, if the database tells.

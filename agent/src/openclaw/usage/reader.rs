@@ -14,7 +14,7 @@ use super::cursors::{Advance, Cursors};
 use super::database::{Database, Fault};
 use super::lines::{FileId, Lines};
 use super::record::{EventId, Found, shorten};
-use super::sources::{self, Sources, Stamp};
+use super::sources::{self, Overview, Sources, Stamp};
 use crate::config::OpenClawPlaces;
 use crate::log;
 
@@ -33,8 +33,8 @@ const RECORD_BYTES: u64 = 64;
 const RECENT_MAX: usize = 16_384;
 /// Time between two looks at all sessions of a database, in case it does not tell which have changed.
 const ALL_SESSIONS_EVERY: Duration = Duration::from_secs(600);
-/// Time between two looks at the list of databases that OpenClaw keeps.
-const LISTED_EVERY: Duration = Duration::from_secs(60);
+/// Time between two looks at what OpenClaw itself says about runs and databases.
+const OVERVIEW_EVERY: Duration = Duration::from_secs(60);
 /// Sessions that changed this much before the newest one are looked at again: their rows may have
 /// become visible later.
 const CHANGED_MARGIN_MS: i64 = 60_000;
@@ -42,6 +42,8 @@ const CHANGED_MARGIN_MS: i64 = 60_000;
 const PARTIAL_FOR: Duration = Duration::from_secs(3_600);
 /// User's messages without any usage after which something must be wrong.
 pub const QUIET_PROMPTS: u64 = 20;
+/// Runs that ended well after the newest usage, with the same meaning.
+pub const QUIET_RUNS: usize = 5;
 
 const _: () = assert!(PORTION_EVENTS_MAX <= wire::bounds::USAGE_MAX);
 const _: () = assert!(PORTION_BYTES_MAX <= wire::bounds::FRAME_BYTES_MAX / 4);
@@ -61,7 +63,8 @@ pub struct Portion {
     faulty: u64,
     /// User's messages since the last usage.
     prompts: u64,
-    any_usage: bool,
+    newest_ms: i64,
+    newer_schema: bool,
 }
 
 /// A source that was read to its end.
@@ -81,10 +84,13 @@ pub struct Reader {
     places: OpenClawPlaces,
     cursors: Cursors,
     done: HashMap<PathBuf, Done>,
-    listed: HashMap<PathBuf, (Instant, Vec<(String, PathBuf)>)>,
+    overviews: HashMap<PathBuf, (Instant, Overview)>,
     recent: Recent,
     faults: HashMap<PathBuf, Fault>,
-    any_usage: bool,
+    /// Time of the newest event that was read, accepted or not.
+    newest_ms: i64,
+    /// A database is of a newer version than any that was seen.
+    newer_schema: bool,
     installed: bool,
     catching_up: bool,
     prompts: u64,
@@ -96,12 +102,13 @@ impl Reader {
     pub fn new(places: OpenClawPlaces, cursors: Cursors) -> Reader {
         Reader {
             places,
-            cursors,
             done: HashMap::new(),
-            listed: HashMap::new(),
+            overviews: HashMap::new(),
             recent: Recent::default(),
             faults: HashMap::new(),
-            any_usage: false,
+            newest_ms: cursors.newest_ms,
+            newer_schema: false,
+            cursors,
             installed: false,
             catching_up: false,
             prompts: 0,
@@ -147,7 +154,8 @@ impl Reader {
         }
         self.take_faults(faults);
         self.catching_up = portion.more;
-        self.any_usage |= portion.any_usage;
+        self.newest_ms = self.newest_ms.max(portion.newest_ms);
+        self.newer_schema |= portion.newer_schema;
         if portion.faulty > 0 {
             self.faulty_since = Some(now);
         }
@@ -157,6 +165,7 @@ impl Reader {
     /// The portion is safe: its events are not read again.
     pub fn accept(&mut self, portion: Portion) {
         self.prompts = portion.prompts;
+        self.cursors.advance(Advance::Newest(portion.newest_ms));
         portion.steps.into_iter().for_each(|step| self.cursors.advance(step));
         self.done.extend(portion.done);
         portion.ids.into_iter().for_each(|id| self.recent.insert(id));
@@ -172,23 +181,28 @@ impl Reader {
             () if any(true) => State::UnknownSchema,
             () if any(false) => State::Unreadable,
             () if self.catching_up => State::CatchingUp,
-            () if self.prompts >= QUIET_PROMPTS => State::Quiet,
+            () if self.is_quiet() && self.newer_schema => State::UnknownSchema,
+            () if self.is_quiet() => State::Quiet,
             () if self.faulty_since.is_some_and(|then| now.saturating_duration_since(then) < PARTIAL_FOR) => {
                 State::Partial
             }
-            () if !self.any_usage && self.cursors.newest_ms == 0 => State::None,
+            () if self.newest_ms == 0 => State::None,
             () => State::Ok,
         })
     }
 
+    fn is_quiet(&self) -> bool {
+        let runs = self.overviews.values().flat_map(|(_, overview)| &overview.runs_ms);
+        self.prompts >= QUIET_PROMPTS || runs.filter(|began| **began > self.newest_ms).count() >= QUIET_RUNS
+    }
+
     fn sources(&mut self, state_dir: &Path, now: Instant) -> Sources {
-        let listed = match self.listed.get(state_dir) {
-            Some((then, listed)) if now.saturating_duration_since(*then) < LISTED_EVERY => listed,
-            _ => {
-                self.listed.insert(state_dir.to_path_buf(), (now, sources::listed(state_dir)));
-                &self.listed[state_dir].1
-            }
-        };
+        let fresh = |(then, _): &&(Instant, Overview)| now.saturating_duration_since(*then) < OVERVIEW_EVERY;
+        if self.overviews.get(state_dir).filter(fresh).is_none() {
+            let overview = sources::overview(state_dir, self.newest_ms);
+            self.overviews.insert(state_dir.to_path_buf(), (now, overview));
+        }
+        let listed = self.overviews.get(state_dir).map_or(&[][..], |(_, overview)| &overview.databases);
         sources::find(state_dir, listed)
     }
 
@@ -212,6 +226,7 @@ impl Reader {
             portion.done.push((path.to_path_buf(), done));
             return Ok(());
         };
+        portion.newer_schema |= database.is_newer();
         let key = path.to_string_lossy();
         let looked = done.and_then(|done| done.all_sessions);
         let looked = looked.filter(|then| now.saturating_duration_since(*then) < ALL_SESSIONS_EVERY);
@@ -295,9 +310,8 @@ impl Reader {
                 spent
             }
         };
-        (portion.prompts, portion.any_usage) = (0, true);
         let t_ms = spent.t_ms.unwrap_or(otherwise_ms).max(0);
-        portion.steps.push(Advance::Newest(t_ms));
+        (portion.prompts, portion.newest_ms) = (0, portion.newest_ms.max(t_ms));
         if self.recent.contains(spent.id) || !portion.ids.insert(spent.id) {
             return;
         }

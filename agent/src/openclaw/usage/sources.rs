@@ -11,6 +11,10 @@ use super::lines;
 
 /// Agents of a state folder that are looked at.
 pub const AGENTS_MAX: usize = 1_000;
+/// Runs that are asked for at once.
+pub const RUNS_MAX: usize = 100;
+/// How long a reader waits for a writer.
+const BUSY_MAX: Duration = Duration::from_millis(200);
 const DATABASE: &str = "openclaw-agent.sqlite";
 /// Folders of an agent that hold files of lines: its sessions, those in cold storage, and what the move
 /// into a database left.
@@ -79,18 +83,36 @@ impl Sources {
     }
 }
 
-/// The agents' databases as OpenClaw lists them itself: some may be elsewhere.
-pub fn listed(state_dir: &Path) -> Vec<(String, PathBuf)> {
-    let read = || -> rusqlite::Result<Vec<(String, PathBuf)>> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(state_dir.join("state").join("openclaw.sqlite"), flags)?;
-        connection.busy_timeout(Duration::from_millis(200))?;
-        let mut statement = connection.prepare("SELECT agent_id, path FROM agent_databases LIMIT ?1")?;
+/// What OpenClaw's own database says about usage without holding any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overview {
+    /// The agents' databases as OpenClaw lists them: some may be elsewhere.
+    pub databases: Vec<(String, PathBuf)>,
+    /// When runs began that ended well, Unix milliseconds, newest first, at most [`RUNS_MAX`].
+    pub runs_ms: Vec<i64>,
+}
+
+/// Looks into OpenClaw's own database; `since_ms` is the time after which runs are asked for. Not every
+/// version has it, and what it cannot tell is left out.
+pub fn overview(state_dir: &Path, since_ms: i64) -> Overview {
+    const DATABASES: &str = "SELECT agent_id, path FROM agent_databases LIMIT ?1";
+    // What another program did for OpenClaw (acp) has its usage there.
+    const RUNS: &str = "SELECT created_at FROM task_runs WHERE status = 'succeeded' AND ended_at IS NOT NULL
+        AND runtime IN ('cli', 'cron', 'subagent') AND created_at > ?2 ORDER BY created_at DESC LIMIT ?1";
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let path = state_dir.join("state").join("openclaw.sqlite");
+    let Ok(connection) = Connection::open_with_flags(path, flags) else { return Overview::default() };
+    let databases = || -> rusqlite::Result<_> {
+        connection.busy_timeout(BUSY_MAX)?;
+        let mut statement = connection.prepare(DATABASES)?;
         let path = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, state_dir.join(row.get::<_, String>(1)?)));
         statement.query_map([AGENTS_MAX as i64], path)?.collect()
     };
-    // Not every version has it, and the usual places were looked at.
-    read().unwrap_or_default()
+    let runs = || -> rusqlite::Result<_> {
+        let mut statement = connection.prepare(RUNS)?;
+        statement.query_map([RUNS_MAX as i64, since_ms], |row| row.get(0))?.collect()
+    };
+    Overview { databases: databases().unwrap_or_default(), runs_ms: runs().unwrap_or_default() }
 }
 
 /// What tells whether a source may have changed.
@@ -134,7 +156,7 @@ mod tests {
             fs::create_dir_all(state.join(path).parent().unwrap()).unwrap();
             fs::write(state.join(path), "").unwrap();
         };
-        assert_eq!(find(state, &listed(state)), Sources::default());
+        assert_eq!(find(state, &overview(state, 0).databases), Sources::default());
         for path in [
             "agents/main/agent/openclaw-agent.sqlite",
             "agents/main/sessions/a.jsonl.deleted.2026.zst",
@@ -157,7 +179,7 @@ mod tests {
                     ('far', 'elsewhere/e.sqlite'), ('gone', 'elsewhere/f.sqlite');",
             )
             .unwrap();
-        let sources = find(state, &listed(state));
+        let sources = find(state, &overview(state, 0).databases);
         let show = |list: &[(String, PathBuf)]| -> Vec<String> {
             list.iter()
                 .map(|(agent, path)| format!("{agent} {}", path.strip_prefix(state).unwrap().display()))
@@ -178,5 +200,22 @@ mod tests {
             ]
         );
         assert_eq!(sources.faults, []);
+    }
+
+    #[test]
+    fn runs_that_ended_well_after_a_time_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("state")).unwrap();
+        let tasks = Connection::open(folder.path().join("state/openclaw.sqlite")).unwrap();
+        tasks
+            .execute_batch(
+                "CREATE TABLE task_runs (runtime TEXT, status TEXT, created_at INTEGER, ended_at INTEGER);
+                 INSERT INTO task_runs VALUES ('cli', 'succeeded', 10, 19), ('cron', 'succeeded', 30, 39),
+                    ('cli', 'failed', 40, 49), ('cli', 'succeeded', 50, NULL), ('acp', 'succeeded', 60, 69),
+                    ('subagent', 'succeeded', 70, 79);",
+            )
+            .unwrap();
+        assert_eq!(overview(folder.path(), 10).runs_ms, [70, 30]);
+        assert_eq!(overview(folder.path(), 0).databases, []);
     }
 }

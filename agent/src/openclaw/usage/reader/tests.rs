@@ -314,6 +314,44 @@ fn users_who_write_without_any_usage_make_a_quiet_source() {
     assert_eq!(device.state(), "ok");
 }
 
+#[test]
+fn runs_that_end_well_without_any_usage_make_a_quiet_source() {
+    let mut device = Device::new();
+    device.file(".openclaw/agents/main/sessions/a.jsonl", &[&event("a1", 100, 10)]);
+    let state = device.home.path().join(".openclaw/state");
+    fs::create_dir_all(&state).unwrap();
+    let tasks = Connection::open(state.join("openclaw.sqlite")).unwrap();
+    let table = "CREATE TABLE task_runs (runtime TEXT, status TEXT, created_at INTEGER, ended_at INTEGER)";
+    tasks.execute(table, []).unwrap();
+    let add = |began: i64| {
+        tasks.execute("INSERT INTO task_runs VALUES ('cron', 'succeeded', ?1, ?1 + 5)", [began]).unwrap();
+    };
+    (0..QUIET_RUNS as i64).for_each(|i| add(90 + i));
+    device.deliver();
+    assert_eq!(device.state(), "ok", "their usage was read");
+    (0..QUIET_RUNS as i64).for_each(|i| add(101 + i));
+    device.now += OVERVIEW_EVERY;
+    device.deliver();
+    assert_eq!(device.state(), "quiet");
+    device.file(".openclaw/agents/main/sessions/b.jsonl", &[&event("b1", 104, 10)]);
+    device.deliver();
+    assert_eq!(device.state(), "ok", "one run alone says nothing");
+}
+
+#[test]
+fn a_newer_schema_is_read_as_long_as_usage_comes() {
+    let mut device = Device::new();
+    let writer = device.database(".openclaw/agents/main");
+    writer.pragma_update(None, "user_version", 99).unwrap();
+    add(&writer, "s", 0, 1, &event("a1", 1, 10));
+    device.deliver();
+    assert_eq!((device.total().0, device.state()), (1, "ok"));
+    let renamed = r#"{"message":{"role":"user"},"spent":{"tokens":5}}"#;
+    (1..=QUIET_PROMPTS as i64).for_each(|seq| add(&writer, "s", seq, seq, renamed));
+    device.deliver();
+    assert_eq!(device.state(), "unknown_schema");
+}
+
 /// State folders of real installs, with what an independent count found in them.
 #[test]
 fn real_state_folders_give_exactly_their_figures() {
