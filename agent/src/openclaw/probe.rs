@@ -14,6 +14,8 @@ pub const TIMEOUT: Duration = Duration::from_secs(1);
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// Characters of a version that are kept.
 const VERSION_CHARS_MAX: usize = 64;
+/// Characters of a failing part's name that are kept: with what may follow it is a word of at most 64.
+const FAILING_CHARS_MAX: usize = 40;
 
 /// What a port said to one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,6 +134,19 @@ pub fn ready(answer: &Answer) -> Option<bool> {
     json(answer)?.get("ready")?.as_bool()
 }
 
+/// What `/readyz` named as failing, as one word: the first, and how many more there are.
+pub fn failing(answer: &Answer) -> Option<String> {
+    let body = json(answer)?;
+    let names: Vec<&str> = body.get("failing")?.as_array()?.iter().filter_map(Value::as_str).collect();
+    let first = names.first()?;
+    let letter = |char: char| if char.is_ascii_alphanumeric() { char.to_ascii_lowercase() } else { '_' };
+    let first: String = first.chars().take(FAILING_CHARS_MAX).map(letter).collect();
+    Some(match names.len() - 1 {
+        0 => first,
+        more => format!("{first}_and_{more}_more"),
+    })
+}
+
 fn json(answer: &Answer) -> Option<Value> {
     // Starting and not being ready are answered with 503.
     let Answer::Http { status: 200 | 503, body } = answer else { return None };
@@ -181,6 +196,19 @@ mod tests {
         assert_eq!(ready(&http(503, r#"{"ready":false,"failing":["telegram"]}"#)), Some(false));
         assert_eq!(ready(&http(200, "<html>")), None);
         assert_eq!(ready(&http(500, "Internal Server Error")), None);
+    }
+
+    #[test]
+    fn failing_parts_are_one_word() {
+        let failing = |list: &str| failing(&http(503, &format!(r#"{{"ready":false,"failing":{list}}}"#)));
+        assert_eq!(failing("[]"), None);
+        assert_eq!(failing(r#"["telegram"]"#).as_deref(), Some("telegram"));
+        assert_eq!(
+            failing(r#"["agent-database:Main","x",5,"y"]"#).as_deref(),
+            Some("agent_database_main_and_2_more")
+        );
+        assert_eq!(failing(&format!("[\"{}\"]", "é".repeat(99))), Some("_".repeat(FAILING_CHARS_MAX)));
+        assert_eq!(failing("\"telegram\""), None);
     }
 
     /// A port that answers one connection with these bytes, and the request it got.

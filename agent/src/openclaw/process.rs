@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sysinfo::{Pid, Process, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
 
@@ -34,6 +34,48 @@ pub struct Found {
     pub pid: Option<u32>,
     /// Version of the package that it, or a worker of it, runs from.
     pub version: Option<String>,
+}
+
+/// Time between two searches through all processes.
+const SEARCH_EVERY: Duration = Duration::from_secs(30);
+/// The same where OpenClaw is not installed: one in a container may still be found.
+const SEARCH_EVERY_ABSENT: Duration = Duration::from_secs(120);
+
+/// Searches for a gateway among all processes, now and then.
+#[derive(Debug, Default)]
+pub struct Finder {
+    found: Found,
+    searched: Option<Instant>,
+}
+
+impl Finder {
+    /// A gateway's process. It may be gone since the last search.
+    pub fn find(&mut self, now: Instant, installed: bool) -> Option<u32> {
+        let every = if installed { SEARCH_EVERY } else { SEARCH_EVERY_ABSENT };
+        // One that was there and is gone may just have replaced itself, as it does while starting.
+        let lost = self.found.pid.is_some_and(|pid| !exists(pid));
+        if lost || self.searched.is_none_or(|then| now.saturating_duration_since(then) >= every) {
+            self.searched = Some(now);
+            let found = find();
+            self.found = Found { version: found.version.or(self.found.version.take()), ..found };
+        }
+        self.found.pid
+    }
+
+    /// The version of the package that the gateway, or a worker of it, was found to run from.
+    pub fn version(&self) -> Option<String> {
+        self.found.version.clone()
+    }
+
+    /// Searches no more for a while.
+    #[cfg(test)]
+    pub fn rest(&mut self, now: Instant) {
+        self.searched = Some(now);
+    }
+}
+
+fn exists(pid: u32) -> bool {
+    Follower::new().is_ok_and(|mut follower| follower.read(pid).is_some())
 }
 
 /// Follows one process.

@@ -3,70 +3,6 @@ use std::net::{TcpListener, TcpStream};
 
 use super::*;
 
-const YOUNG: Option<Duration> = Some(Duration::from_secs(5));
-const OLD: Option<Duration> = Some(Duration::from_secs(500));
-
-#[track_caller]
-fn judged(
-    port: Port,
-    ready: Option<bool>,
-    process: Option<Duration>,
-    installed: bool,
-) -> (&'static str, Option<bool>) {
-    let (gateway, up) = judge(&Seen { port, ready, process, installed, on_loopback: true });
-    (gateway.as_str(), up)
-}
-
-#[test]
-fn what_is_seen_means_one_state() {
-    let (yes, no) = (Some(true), Some(false));
-    for (port, ready, process, installed, expected) in [
-        (Port::Live, yes, OLD, true, ("running", yes)),
-        (Port::Live, None, None, false, ("running", yes)),
-        (Port::Live, no, OLD, true, ("not_ready", yes)),
-        (Port::Starting, None, YOUNG, true, ("starting", yes)),
-        (Port::Draining, no, OLD, true, ("not_ready", yes)),
-        (Port::Other, None, OLD, true, ("running", yes)),
-        (Port::Other, None, None, true, ("unknown", None)),
-        (Port::Other, None, None, false, ("not_installed", None)),
-        (Port::Open, None, OLD, true, ("running", yes)),
-        (Port::Silent, None, OLD, true, ("not_ready", no)),
-        (Port::Silent, None, None, true, ("unknown", None)),
-        (Port::Refused, None, YOUNG, true, ("starting", no)),
-        (Port::Refused, None, OLD, true, ("not_ready", no)),
-        (Port::Refused, None, None, true, ("stopped", no)),
-        (Port::Refused, None, None, false, ("not_installed", None)),
-    ] {
-        assert_eq!(
-            judged(port.clone(), ready, process, installed),
-            expected,
-            "{port:?} {process:?} {installed}"
-        );
-    }
-    let elsewhere =
-        Seen { port: Port::Refused, ready: None, process: OLD, installed: true, on_loopback: false };
-    assert_eq!(judge(&elsewhere), (Gateway::Running, None), "bound to an address that is not asked");
-}
-
-#[test]
-fn the_port_is_the_one_in_use() {
-    let config = |text: &str| GatewayConfig::parse(text);
-    let with_port = config("{gateway:{port:19000}}");
-    assert_eq!(port(None, None, &config("")), 18_789);
-    assert_eq!(port(None, None, &with_port), 19_000);
-    assert_eq!(port(None, Some(20_000), &with_port), 20_000);
-    assert_eq!(port(Some(21_000), Some(20_000), &with_port), 21_000);
-    for text in
-        ["{gateway:{port:'${PORT}'}}", "{gateway:{port:0}}", "{gateway:{port:99999}}", "{gateway:{port:1.5}}"]
-    {
-        assert_eq!(config(text).port, None, "{text}");
-    }
-    assert!(config("{gateway:{tls:{enabled:true}}}").tls);
-    assert!(!config("{gateway:{tls:{enabled:false}}}").tls);
-    assert!(config("{gateway:{bind:'lan'}}").on_loopback);
-    assert!(!config("{gateway:{bind:'tailnet'}}").on_loopback);
-}
-
 /// A gateway on loopback: `answers` is path, status and body. It lives as long as the test.
 fn gateway(answers: &'static [(&'static str, u16, &'static str)]) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -92,6 +28,10 @@ fn answer(mut stream: TcpStream, answers: &[(&str, u16, &str)]) {
     let _ = write!(stream, "HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n{body}", body.len());
 }
 
+fn states(view: &View) -> String {
+    view.states().iter().map(|(name, state)| format!("{name}={state}")).collect::<Vec<_>>().join(" ")
+}
+
 /// What a watcher sees of a gateway that has no process and no lock of this state folder.
 fn look(port: u16, state_dir: &Path) -> View {
     let places = OpenClawPlaces {
@@ -102,7 +42,7 @@ fn look(port: u16, state_dir: &Path) -> View {
     };
     let mut watcher = Watcher::new(places).unwrap();
     // Whatever else runs on this device is not this gateway.
-    watcher.searched = Some(Instant::now());
+    watcher.finder.rest(Instant::now());
     watcher.look(Instant::now())
 }
 
@@ -115,10 +55,11 @@ fn a_new_gateway_says_version_and_readiness() {
         ("/readyz", 503, r#"{"ready":false,"failing":["telegram"]}"#),
     ]);
     let view = look(port, folder.path());
-    assert_eq!((view.gateway, view.up, view.ready), (Gateway::NotReady, Some(true), Some(false)));
+    assert_eq!(states(&view), "gateway=degraded gateway_failing=telegram");
+    assert_eq!((view.gateway, view.up, view.ready), (Gateway::Degraded, Some(true), Some(false)));
     assert_eq!(view.version.as_deref(), Some("2026.9.6"));
     let values: Vec<_> = view.sample().values().map(|(name, _, value)| format!("{name}={value}")).collect();
-    assert_eq!(values, ["gateway_up=1", "gateway_ready=0"]);
+    assert_eq!(values, ["gateway_up=1", "gateway_ready=0", "gateway_restarts_total=0"]);
 }
 
 #[test]
@@ -154,7 +95,7 @@ fn a_closed_port_is_a_stopped_gateway_if_there_is_a_state_folder() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     assert_eq!(look(port, folder.path()).gateway, Gateway::Stopped);
     let view = look(port, &folder.path().join("none"));
-    assert_eq!(view, View { gateway: Gateway::NotInstalled, ..View::default() });
+    assert_eq!(view, View { gateway: Gateway::NotInstalled, count: (1, 0), ..View::default() });
     assert!(view.sample().is_empty());
 }
 
@@ -178,15 +119,115 @@ fn a_live_lock_gives_process_and_port() {
     };
     std::fs::write(folder.path().join("openclaw.json"), "{ gateway: { port: 1 } }").unwrap();
     let mut watcher = Watcher::new(places).unwrap();
-    watcher.searched = Some(Instant::now());
+    watcher.finder.rest(Instant::now());
     // This test is the gateway's process.
     write(std::process::id());
     let view = watcher.look(Instant::now());
     assert_eq!(view.gateway, Gateway::Running);
     assert!(view.process.is_some_and(|process| process.rss > 0));
-    // A lock that a dead process left behind says nothing: port 1 of the configuration is asked.
+    // Of a lock that a dead process left behind the port does not count: that of the configuration is asked.
     write(u32::MAX - 1);
     let view = watcher.look(Instant::now());
-    assert_eq!((view.gateway, view.process), (Gateway::Stopped, None));
+    assert_eq!((view.gateway, view.process), (Gateway::Crashed, None));
     assert_eq!(view.version.as_deref(), Some("2026.9.6"), "the version it had stays known");
+}
+
+fn write_lock(state_dir: &Path, pid: u32, port: u16) {
+    let locks = state_dir.join("tmp/openclaw-1000");
+    std::fs::create_dir_all(&locks).unwrap();
+    std::fs::write(locks.join("gateway.state.lock"), format!(r#"{{"pid":{pid},"port":{port}}}"#)).unwrap();
+}
+
+fn watcher(home: &Path) -> Watcher {
+    let places =
+        OpenClawPlaces { home: Some(home.into()), temp_dir: home.join("none"), ..OpenClawPlaces::default() };
+    let mut watcher = Watcher::new(places).unwrap();
+    watcher.finder.rest(Instant::now());
+    watcher
+}
+
+const LIVE: &[(&str, u16, &str)] = &[
+    ("/startupz", 200, r#"{"ok":true,"status":"started","version":"2026.9.6"}"#),
+    ("/readyz", 200, r#"{"ready":true}"#),
+];
+
+#[test]
+fn of_several_gateways_the_worst_counts() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = |name: &str| {
+        let path = home.path().join(name);
+        std::fs::create_dir(&path).unwrap();
+        path
+    };
+    let (own, work) = (folder(".openclaw"), folder(".openclaw-work"));
+    let mut watcher = watcher(home.path());
+    let port = gateway(LIVE);
+    write_lock(&own, std::process::id(), port);
+    assert_eq!(
+        states(&watcher.look(Instant::now())),
+        "gateway=running",
+        "a folder without any sign of a gateway"
+    );
+    write_lock(&work, u32::MAX - 1, port);
+    let view = watcher.look(Instant::now());
+    assert_eq!(states(&view), "gateway=crashed gateways=1_of_2_running");
+    assert_eq!((view.up, view.version.as_deref()), (Some(false), Some("2026.9.6")));
+    write_lock(&work, std::process::id(), port);
+    assert_eq!(states(&watcher.look(Instant::now())), "gateway=running gateways=2_of_2_running");
+    std::fs::remove_dir_all(work).unwrap();
+    assert_eq!(states(&watcher.look(Instant::now())), "gateway=running");
+}
+
+#[test]
+fn a_stopped_gateway_that_noted_nothing_wrong_is_told_from_one_that_failed_to_start() {
+    let home = tempfile::tempdir().unwrap();
+    let own = home.path().join(".openclaw");
+    std::fs::create_dir_all(own.join("state")).unwrap();
+    std::fs::write(own.join("openclaw.json"), "{gateway:{port:1}}").unwrap();
+    let mut watcher = watcher(home.path());
+    assert_eq!(states(&watcher.look(Instant::now())), "gateway=stopped");
+    let notes = rusqlite::Connection::open(own.join("state/openclaw.sqlite")).unwrap();
+    let table = "CREATE TABLE gateway_boot_lifecycle (started_at_ms INTEGER, outcome TEXT)";
+    notes.execute(table, []).unwrap();
+    for (started_at_ms, outcome, expected) in [
+        (1, Some("clean_stop"), "gateway=stopped gateway_end=clean_stop"),
+        (2, Some("startup_failed"), "gateway=crashed gateway_end=start_failed"),
+        (3, None, "gateway=crashed gateway_end=killed"),
+    ] {
+        let sql = "INSERT INTO gateway_boot_lifecycle VALUES (?1, ?2)";
+        notes.execute(sql, rusqlite::params![started_at_ms, outcome]).unwrap();
+        assert_eq!(states(&watcher.look(Instant::now())), expected);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn another_process_in_its_place_is_a_restart() {
+    let home = tempfile::tempdir().unwrap();
+    let own = home.path().join(".openclaw");
+    std::fs::create_dir(&own).unwrap();
+    let mut watcher = watcher(home.path());
+    let port = gateway(LIVE);
+    let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+    write_lock(&own, child.id(), port);
+    assert_eq!(watcher.look(Instant::now()).restarts, 0);
+    assert_eq!(watcher.look(Instant::now()).restarts, 0);
+    write_lock(&own, std::process::id(), port);
+    assert_eq!(watcher.look(Instant::now()).restarts, 1);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_port_that_closes_under_a_process_means_going_down_and_then_stuck() {
+    let home = tempfile::tempdir().unwrap();
+    let own = home.path().join(".openclaw");
+    std::fs::create_dir(&own).unwrap();
+    let mut watcher = watcher(home.path());
+    write_lock(&own, std::process::id(), gateway(LIVE));
+    let now = Instant::now();
+    assert_eq!(watcher.look(now).gateway, Gateway::Running);
+    write_lock(&own, std::process::id(), 1);
+    assert_eq!(watcher.look(now + Duration::from_secs(5)).gateway, Gateway::Draining);
+    assert_eq!(watcher.look(now + judge::DRAIN_MAX).gateway, Gateway::Stuck);
 }
