@@ -27,8 +27,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// The same while there is more to read: a first start reads years, and the device has other things to
 /// do.
 const LOOK_EVERY_MORE: Duration = Duration::from_secs(2);
-/// Time between two times that the cursors are written: what is lost of them is read again.
-const SAVE_EVERY: Duration = Duration::from_secs(30);
+/// Time between two times that the cursors are written. What is lost of them is read again, and they
+/// may be hundreds of kilobytes on a memory card.
+const SAVE_EVERY: Duration = Duration::from_secs(300);
 /// The longest wait before events are tried again that the server refused.
 const RETRY_MAX: Duration = Duration::from_secs(3_600);
 
@@ -155,8 +156,7 @@ impl Feed {
 
 /// Reads until the feed is closed: the body of the thread `usage`. The cursors go into `folder`.
 pub fn read(mut reader: Reader, feed: &Feed, folder: Option<PathBuf>) {
-    let mut store =
-        Store { folder, saved: Some(reader.cursors().clone()), at: Instant::now(), failed: false };
+    let mut store = Store { folder, moved: false, at: Instant::now(), failed: false };
     let mut refused = 0_u32;
     loop {
         let mut portion = reader.read(Instant::now());
@@ -175,31 +175,32 @@ pub fn read(mut reader: Reader, feed: &Feed, folder: Option<PathBuf>) {
             }
             None => break,
         }
-        store.save(&reader, SAVE_EVERY);
+        store.save(&mut reader, SAVE_EVERY);
         if !feed.pause(wait) {
             break;
         }
     }
-    store.save(&reader, Duration::ZERO);
+    store.save(&mut reader, Duration::ZERO);
 }
 
 /// Writes the cursors when they have moved.
 struct Store {
     folder: Option<PathBuf>,
-    saved: Option<Cursors>,
+    moved: bool,
     at: Instant,
     failed: bool,
 }
 
 impl Store {
-    fn save(&mut self, reader: &Reader, every: Duration) {
+    fn save(&mut self, reader: &mut Reader, every: Duration) {
+        self.moved |= reader.take_moved();
         let Some(folder) = &self.folder else { return };
-        if self.at.elapsed() < every || self.saved.as_ref() == Some(reader.cursors()) {
+        if !self.moved || self.at.elapsed() < every {
             return;
         }
         self.at = Instant::now();
         match reader.cursors().save(folder) {
-            Ok(()) => (self.saved, self.failed) = (Some(reader.cursors().clone()), false),
+            Ok(()) => (self.moved, self.failed) = (false, false),
             Err(error) => {
                 if !std::mem::replace(&mut self.failed, true) {
                     log::warn(format_args!(

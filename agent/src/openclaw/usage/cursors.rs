@@ -78,6 +78,7 @@ impl Cursors {
         writeln!(file, "{}", fingerprint(&body))?;
         file.write_all(&body)?;
         file.sync_all()?;
+        drop(file);
         fs::rename(&beside, &path)
     }
 

@@ -96,6 +96,10 @@ impl Lines {
         path: &Path,
         cursor: impl FnOnce(&FileId) -> Option<FileCursor>,
     ) -> io::Result<Option<Lines>> {
+        // To open something else may wait for somebody to write into it.
+        if !fs::metadata(path)?.is_file() {
+            return Ok(None);
+        }
         let mut file = File::open(path)?;
         let packed = path.extension().is_some_and(|extension| extension == "zst");
         let mut head = Vec::with_capacity(HEAD_BYTES_MAX);

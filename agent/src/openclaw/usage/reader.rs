@@ -31,6 +31,8 @@ const RECORD_BYTES: u64 = 64;
 /// Events that are remembered, so that the copies a fork makes are not sent as well. Those that are
 /// forgotten are sent again and count once there.
 const RECENT_MAX: usize = 16_384;
+/// Faults of a database after which the rest of it is left for the next time.
+const FAULTS_MAX: usize = 8;
 /// Time between two looks at all sessions of a database, in case it does not tell which have changed.
 const ALL_SESSIONS_EVERY: Duration = Duration::from_secs(600);
 /// Time between two looks at what OpenClaw itself says about runs and databases.
@@ -77,6 +79,14 @@ struct Done {
     changed_ms: Option<i64>,
     /// When all sessions were looked at.
     all_sessions: Option<Instant>,
+    /// Whether only those sessions were that say they changed.
+    only_changed: bool,
+}
+
+impl Done {
+    fn new(stamp: Stamp) -> Done {
+        Done { stamp, file: None, changed_ms: None, all_sessions: None, only_changed: false }
+    }
 }
 
 /// Reads the usage of this device's OpenClaw.
@@ -95,6 +105,8 @@ pub struct Reader {
     catching_up: bool,
     prompts: u64,
     faulty_since: Option<Instant>,
+    /// Whether the cursors are others than when this was last asked.
+    moved: bool,
 }
 
 impl Reader {
@@ -113,12 +125,18 @@ impl Reader {
             catching_up: false,
             prompts: 0,
             faulty_since: None,
+            moved: false,
         }
     }
 
     /// How far everything was read and accepted.
     pub fn cursors(&self) -> &Cursors {
         &self.cursors
+    }
+
+    /// Whether the cursors moved since this was last asked.
+    pub fn take_moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
     }
 
     /// The next portion; without events when there is nothing new, or nothing yet.
@@ -165,6 +183,7 @@ impl Reader {
     /// The portion is safe: its events are not read again.
     pub fn accept(&mut self, portion: Portion) {
         self.prompts = portion.prompts;
+        self.moved |= !portion.steps.is_empty();
         self.cursors.advance(Advance::Newest(portion.newest_ms));
         portion.steps.into_iter().for_each(|step| self.cursors.advance(step));
         self.done.extend(portion.done);
@@ -215,52 +234,72 @@ impl Reader {
     ) -> Result<(), Fault> {
         let stamp = Stamp::of_database(path);
         let done = self.done.get(path);
-        if done.is_some_and(|done| done.stamp == stamp) {
-            return Ok(());
-        }
-        if portion.is_full() {
+        let looked = done.and_then(|done| done.all_sessions);
+        let looked = looked.filter(|then| now.saturating_duration_since(*then) < ALL_SESSIONS_EVERY);
+        let complete = |done: &Done| !done.only_changed || looked.is_some();
+        if done.is_some_and(|done| done.stamp == stamp && complete(done)) || portion.is_full() {
             return Ok(());
         }
         let Some(database) = Database::open(path)? else {
-            let done = Done { stamp, file: None, changed_ms: None, all_sessions: None };
-            portion.done.push((path.to_path_buf(), done));
+            portion.done.push((path.to_path_buf(), Done::new(stamp)));
             return Ok(());
         };
         portion.newer_schema |= database.is_newer();
         let key = path.to_string_lossy();
-        let looked = done.and_then(|done| done.all_sessions);
-        let looked = looked.filter(|then| now.saturating_duration_since(*then) < ALL_SESSIONS_EVERY);
         let changed_ms = database.changed_ms()?;
         let since = looked.and(done).and_then(|done| done.changed_ms).map(|since| since - CHANGED_MARGIN_MS);
         let sessions = database.sessions(since)?;
+        let mut faults = Vec::new();
         for session in &sessions {
-            let mut cursor = self.cursors.row(&key, session);
-            loop {
-                if portion.is_full() {
-                    return Ok(());
-                }
-                let rows = database.page(session, cursor)?;
-                if rows.is_empty() {
-                    break;
-                }
-                for row in rows {
-                    if portion.is_full() {
-                        break;
-                    }
-                    cursor = Some(row.cursor);
-                    portion.read_bytes += row.bytes + RECORD_BYTES;
-                    self.take(row.found, row.prompt, agent, row.cursor.created_at, portion);
-                }
-                if let Some(cursor) = cursor {
-                    portion.steps.push(Advance::Row(key.to_string(), session.clone(), cursor));
-                }
+            // One page that is damaged costs its session, not the others.
+            if let Err(fault) = self.read_session(agent, &database, &key, session, portion) {
+                faults.push(fault);
             }
+            if faults.len() == FAULTS_MAX {
+                break;
+            }
+        }
+        if let Some(fault) = faults.into_iter().next() {
+            return Err(fault);
+        }
+        if portion.more {
+            return Ok(());
         }
         let all_sessions = if since.is_none() { Some(now) } else { looked };
         if since.is_none() {
             portion.steps.push(Advance::Sessions(key.to_string(), sessions));
         }
-        portion.done.push((path.to_path_buf(), Done { stamp, file: None, changed_ms, all_sessions }));
+        let done = Done { changed_ms, all_sessions, only_changed: since.is_some(), ..Done::new(stamp) };
+        portion.done.push((path.to_path_buf(), done));
+        Ok(())
+    }
+
+    fn read_session(
+        &self,
+        agent: &str,
+        database: &Database,
+        key: &str,
+        session: &str,
+        portion: &mut Portion,
+    ) -> Result<(), Fault> {
+        let mut cursor = self.cursors.row(key, session);
+        while !portion.is_full() {
+            let rows = database.page(session, cursor)?;
+            if rows.is_empty() {
+                break;
+            }
+            for row in rows {
+                if portion.is_full() {
+                    break;
+                }
+                cursor = Some(row.cursor);
+                portion.read_bytes += row.bytes + RECORD_BYTES;
+                self.take(row.found, row.prompt, agent, row.cursor.created_at, portion);
+            }
+            if let Some(cursor) = cursor {
+                portion.steps.push(Advance::Row(key.to_string(), session.to_string(), cursor));
+            }
+        }
         Ok(())
     }
 
@@ -281,10 +320,8 @@ impl Reader {
         let before = lines.cursor();
         while !portion.is_full() {
             let Some(line) = lines.next_line()? else {
-                let file = Some(lines.id().clone());
-                portion
-                    .done
-                    .push((path.to_path_buf(), Done { stamp, file, changed_ms: None, all_sessions: None }));
+                let done = Done { file: Some(lines.id().clone()), ..Done::new(stamp) };
+                portion.done.push((path.to_path_buf(), done));
                 break;
             };
             portion.read_bytes += line.bytes + RECORD_BYTES;

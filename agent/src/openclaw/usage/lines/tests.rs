@@ -164,3 +164,12 @@ fn prompts_are_told_from_other_lines() {
         std::iter::from_fn(|| lines.next_line().unwrap()).map(|line| line.prompt).collect();
     assert_eq!(prompts, [false, true]);
 }
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jsonl");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    assert!(Lines::open(&path, |_| None).unwrap().is_none());
+}
