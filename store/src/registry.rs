@@ -327,7 +327,11 @@ impl Device {
         self.interval.note(batch.interval_ms, status.last_seen_ms, now);
         status.last_seen_ms = Some(status.last_seen_ms.map_or(now, |before| before.max(now)));
         merge(&mut status.facts, &batch.facts);
-        merge(&mut status.states, &batch.states);
+        // A report says all its states: one that it no longer says is over.
+        if !batch.states.is_empty() {
+            status.states.clear();
+            merge(&mut status.states, &batch.states);
+        }
         if batch.agent_version.is_some() {
             status.agent_version.clone_from(&batch.agent_version);
         }

@@ -256,7 +256,7 @@ pub struct Batch {
     pub agent_version: Option<String>,
     /// What the device says of itself (`hostname`, `os`, …); merged over what was known.
     pub facts: Vec<(String, String)>,
-    /// States (`gateway` → `running`); merged over what was known.
+    /// States (`gateway` → `running`), all there are; none: what was known stays.
     pub states: Vec<(String, String)>,
     /// The samples.
     pub rows: Rows,

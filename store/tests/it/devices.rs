@@ -143,3 +143,17 @@ fn changes_say_what_changed_and_nothing_twice() {
     assert!(rig.store.changes_since(version).devices_edited);
     assert!(calls.load(Ordering::SeqCst) > 0);
 }
+
+#[test]
+fn a_state_that_is_no_longer_said_is_over() {
+    let rig = Rig::new(NOW);
+    let report = |states: &[(&str, &str)]| store::Batch {
+        states: states.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
+        ..batch(rig.device, NOW)
+    };
+    append(&rig.store, report(&[("gateway", "degraded"), ("gateway_failing", "telegram")])).unwrap();
+    append(&rig.store, report(&[])).unwrap();
+    assert_eq!(rig.store.device(rig.device).unwrap().states.len(), 2);
+    append(&rig.store, report(&[("gateway", "running")])).unwrap();
+    assert_eq!(rig.store.device(rig.device).unwrap().states, [("gateway".into(), "running".into())]);
+}

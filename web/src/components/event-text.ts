@@ -1,6 +1,7 @@
 import type { DeviceEvent } from '../api/model';
 import { t } from '../i18n';
 import { span, stamp, type Language } from '../lib/format';
+import { reasonText } from './reason';
 
 /** What happened, in words; a kind of a newer server is shown as it came. */
 export function eventText(event: DeviceEvent, language: Language): string {
@@ -13,6 +14,12 @@ export function eventText(event: DeviceEvent, language: Language): string {
       const last_ms = number(event, 'last_seen_ms');
       return last_ms === null ? t('event.offline') : t('event.offline_last', { time: stamp(last_ms, event.t_ms, language) });
     }
+    case 'degraded': {
+      const reason = reasonText({ state: 'degraded', reason: word(event, 'reason') });
+      return reason === null ? t('state.degraded') : t('event.degraded', { reason });
+    }
+    case 'recovered':
+      return t('event.recovered');
     case 'server_start': {
       const down_ms = number(event, 'down_from_ms');
       return down_ms === null

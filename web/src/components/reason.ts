@@ -8,6 +8,10 @@ const REASONS: Record<string, TextKey> = {
   gateway_not_ready: 'reason.gateway_not_ready',
   gateway_not_installed: 'reason.gateway_not_installed',
   gateway_unknown: 'reason.gateway_unknown',
+  gateway_draining: 'reason.gateway_draining',
+  gateway_degraded: 'reason.gateway_degraded',
+  gateway_stuck: 'reason.gateway_stuck',
+  gateway_crashed: 'reason.gateway_crashed',
 };
 
 /** Why a device is in its state, in words; a reason of a newer server is shown as it came. */
@@ -25,10 +29,37 @@ const GATEWAY: Record<string, TextKey> = {
   stopped: 'gateway.stopped',
   not_installed: 'gateway.not_installed',
   unknown: 'gateway.unknown',
+  draining: 'gateway.draining',
+  degraded: 'gateway.degraded',
+  stuck: 'gateway.stuck',
+  crashed: 'gateway.crashed',
 };
 
-export function gatewayText(state: string | undefined): string | null {
+/** What the gateway does, and which part of it fails if it says so. */
+export function gatewayText(states: Readonly<Record<string, string>>): string | null {
+  const text = stateText(GATEWAY, states['gateway']);
+  const failing = states['gateway_failing'];
+  return text && failing ? t('gateway.with_failing', { state: text, part: failing.replaceAll('_', ' ') }) : text;
+}
+
+const USAGE: Record<string, TextKey> = {
+  ok: 'usage.ok',
+  catching_up: 'usage.catching_up',
+  partial: 'usage.partial',
+  none: 'usage.none',
+  quiet: 'usage.quiet',
+  unreadable: 'usage.unreadable',
+  unknown_schema: 'usage.unknown_schema',
+};
+
+/** How reading token usage goes on the device: never a silent zero. */
+export function usageText(states: Readonly<Record<string, string>>): string | null {
+  return stateText(USAGE, states['usage']);
+}
+
+/** A word of a newer agent is shown as it came. */
+function stateText(words: Record<string, TextKey>, state: string | undefined): string | null {
   if (state === undefined) return null;
-  const key = GATEWAY[state];
+  const key = words[state];
   return key ? t(key) : state.replaceAll('_', ' ');
 }
