@@ -1,131 +1,263 @@
-//! Runs of i64 as bytes: differences of order 0, 1 or 2, whichever is shortest, as zigzag LEB128.
-//!
-//! All arithmetic wraps, so that any i64 comes back.
+//! A column of integers: a sequence as it stands, its runs, or the places of its few values in a list of them.
 
-/// The order of differences that was chosen, and the bytes.
-pub fn encode(values: &[i64]) -> (u8, Vec<u8>) {
-    let order = (0..=2u8).min_by_key(|&order| encoded_bytes(values, order)).unwrap_or(0);
-    let mut bytes = Vec::with_capacity(encoded_bytes(values, order));
-    for_each_difference(values, order, |d| push_varint(&mut bytes, zigzag(d)));
-    (order, bytes)
+use super::choose::{self, Plan};
+use super::sequence::{Place, Sequence, Source, Streams};
+use bincode::{Decode, Encode};
+
+/// How a column of integers is written; its length is known from elsewhere.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub enum Integers {
+    /// As one sequence.
+    Direct(Sequence),
+    /// As runs of one value each.
+    Runs {
+        /// How many runs.
+        runs: u32,
+        /// The value of each.
+        values: Sequence,
+        /// How often it stands there.
+        lengths: Sequence,
+    },
+    /// As places in a list.
+    Dictionary {
+        /// How long the list is.
+        entries: u32,
+        /// The list, ascending.
+        list: Sequence,
+        /// For each value where it stands in the list.
+        places: Sequence,
+    },
 }
 
-/// Exactly `count` values; `None` when the bytes do not hold just those.
-pub fn decode(order: u8, bytes: &[u8], count: usize) -> Option<Vec<i64>> {
-    // A value takes a byte at least: a lying count cannot make us allocate more than the bytes that came.
-    if order > 2 || bytes.len() < count {
+/// A form that was chosen for some values, with what else must be written.
+pub struct Planned {
+    /// The form.
+    pub integers: Integers,
+    /// About how many bits it takes.
+    pub bits: u64,
+    /// The values themselves when they are not written directly: run values and lengths, or list and places.
+    parts: Option<(Vec<i64>, Vec<i64>)>,
+}
+
+/// The shortest form by estimate.
+pub fn plan(values: &[i64]) -> Planned {
+    let Plan { sequence, bits } = choose::plan(values);
+    let mut best = Planned { integers: Integers::Direct(sequence), bits, parts: None };
+    // Two parts cost their heads alone about this much.
+    const WORTHWHILE_BITS: u64 = 160;
+    if bits < WORTHWHILE_BITS {
+        return best;
+    }
+    if let Some(runs) = plan_runs(values)
+        && runs.bits < best.bits
+    {
+        best = runs;
+    }
+    if let Some(dictionary) = plan_dictionary(values, best.bits)
+        && dictionary.bits < best.bits
+    {
+        best = dictionary;
+    }
+    best
+}
+
+fn plan_runs(values: &[i64]) -> Option<Planned> {
+    let runs = 1 + values.windows(2).filter(|w| w[0] != w[1]).count();
+    // Tokens of many equal values cost a bit each: runs must be much fewer than the values.
+    if runs > values.len() / 3 {
         return None;
     }
-    let mut values = Vec::with_capacity(count);
-    let mut rest = bytes;
-    let (mut previous, mut slope) = (0i64, 0i64);
-    for i in 0..count {
-        let d = unzigzag(take_varint(&mut rest)?);
-        let value = match order {
-            0 => d,
-            1 => previous.wrapping_add(d),
-            _ => {
-                slope = if i == 0 { 0 } else { slope.wrapping_add(d) };
-                if i == 0 { d } else { previous.wrapping_add(slope) }
+    let (mut heads, mut lengths) = (Vec::with_capacity(runs), Vec::with_capacity(runs));
+    for run in values.chunk_by(|a, b| a == b) {
+        heads.push(run[0]);
+        lengths.push(run.len() as i64);
+    }
+    let (of_values, of_lengths) = (choose::plan(&heads), choose::plan(&lengths));
+    Some(Planned {
+        integers: Integers::Runs {
+            runs: runs as u32,
+            values: of_values.sequence,
+            lengths: of_lengths.sequence,
+        },
+        bits: of_values.bits + of_lengths.bits,
+        parts: Some((heads, lengths)),
+    })
+}
+
+fn plan_dictionary(values: &[i64], bits: u64) -> Option<Planned> {
+    // Below this many bits a value there is nothing that places could save.
+    const BITS_MIN: u64 = 3;
+    const SAMPLES: usize = 48;
+    let count = values.len();
+    if bits < BITS_MIN * count as u64 || count < 2 * SAMPLES {
+        return None;
+    }
+    let mut some: [i64; SAMPLES] = std::array::from_fn(|i| values[i * count / SAMPLES]);
+    some.sort_unstable();
+    if some.windows(2).filter(|w| w[0] == w[1]).count() < SAMPLES / 12 {
+        return None;
+    }
+    let mut list = values.to_vec();
+    list.sort_unstable();
+    list.dedup();
+    if list.len() > count / 2 {
+        return None;
+    }
+    let places: Vec<i64> =
+        values.iter().map(|v| list.binary_search(v).map_or(0, |place| place as i64)).collect();
+    let (of_list, of_places) = (choose::plan(&list), choose::plan(&places));
+    Some(Planned {
+        integers: Integers::Dictionary {
+            entries: list.len() as u32,
+            list: of_list.sequence,
+            places: of_places.sequence,
+        },
+        bits: of_list.bits + of_places.bits,
+        parts: Some((list, places)),
+    })
+}
+
+impl Planned {
+    /// Appends the values it was planned for.
+    pub fn put(self, values: &[i64], out: &mut Streams) -> Integers {
+        match (&self.integers, &self.parts) {
+            (Integers::Direct(sequence), _) => sequence.put(values, out),
+            (Integers::Runs { values: a, lengths: b, .. }, Some(parts))
+            | (Integers::Dictionary { list: a, places: b, .. }, Some(parts)) => {
+                a.put(&parts.0, out);
+                b.put(&parts.1, out);
             }
-        };
-        values.push(value);
-        previous = value;
-    }
-    rest.is_empty().then_some(values)
-}
-
-fn for_each_difference(values: &[i64], order: u8, mut each: impl FnMut(i64)) {
-    let (mut previous, mut slope) = (0i64, 0i64);
-    for (i, &value) in values.iter().enumerate() {
-        let first = value.wrapping_sub(previous);
-        each(match order {
-            0 => value,
-            1 => first,
-            _ if i == 0 => value,
-            _ => first.wrapping_sub(slope),
-        });
-        slope = if i == 0 { 0 } else { first };
-        previous = value;
-    }
-}
-
-fn encoded_bytes(values: &[i64], order: u8) -> usize {
-    let mut bytes = 0;
-    for_each_difference(values, order, |d| bytes += varint_bytes(zigzag(d)));
-    bytes
-}
-
-fn zigzag(v: i64) -> u64 {
-    ((v << 1) ^ (v >> 63)) as u64
-}
-
-fn unzigzag(u: u64) -> i64 {
-    (u >> 1) as i64 ^ -((u & 1) as i64)
-}
-
-fn varint_bytes(u: u64) -> usize {
-    (64 - (u | 1).leading_zeros() as usize).div_ceil(7)
-}
-
-fn push_varint(bytes: &mut Vec<u8>, mut u: u64) {
-    while u >= 0x80 {
-        bytes.push(u as u8 | 0x80);
-        u >>= 7;
-    }
-    bytes.push(u as u8);
-}
-
-fn take_varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut u = 0u64;
-    for shift in (0..64).step_by(7) {
-        let (&byte, tail) = rest.split_first()?;
-        *rest = tail;
-        let bits = u64::from(byte & 0x7f);
-        if shift == 63 && bits > 1 {
-            return None;
+            (Integers::Runs { .. } | Integers::Dictionary { .. }, None) => {
+                unreachable!("both are planned with their parts")
+            }
         }
-        u |= bits << shift;
-        if byte & 0x80 == 0 {
-            return Some(u);
+        self.integers
+    }
+}
+
+impl Integers {
+    /// Steps over the streams of `count` values; `None` when they are not there.
+    pub fn skip(&self, count: usize, source: Source, place: &mut Place) -> Option<()> {
+        match self {
+            Integers::Direct(sequence) => sequence.skip(count, source, place),
+            Integers::Runs { runs, values, lengths } => {
+                let runs = at_most(*runs, count)?;
+                values.skip(runs, source, place)?;
+                lengths.skip(runs, source, place)
+            }
+            Integers::Dictionary { entries, list, places } => {
+                list.skip(at_most(*entries, count)?, source, place)?;
+                places.skip(count, source, place)
+            }
         }
     }
-    None
+
+    /// Reads `count` values.
+    pub fn take(&self, count: usize, source: Source, place: &mut Place) -> Option<Vec<i64>> {
+        match self {
+            Integers::Direct(sequence) => sequence.take(count, source, place),
+            Integers::Runs { runs, values, lengths } => {
+                let runs = at_most(*runs, count)?;
+                let heads = values.take(runs, source, place)?;
+                let lengths = lengths.take(runs, source, place)?;
+                let mut values = Vec::with_capacity(count);
+                for (head, length) in heads.into_iter().zip(lengths) {
+                    let length = usize::try_from(length).ok().filter(|&l| l <= count - values.len())?;
+                    values.resize(values.len() + length, head);
+                }
+                (values.len() == count).then_some(values)
+            }
+            Integers::Dictionary { entries, list, places } => {
+                let list = list.take(at_most(*entries, count)?, source, place)?;
+                let mut values = places.take(count, source, place)?;
+                for value in &mut values {
+                    *value = *list.get(usize::try_from(*value).ok()?)?;
+                }
+                Some(values)
+            }
+        }
+    }
+}
+
+fn at_most(n: u32, most: usize) -> Option<usize> {
+    let n = n as usize;
+    (n <= most).then_some(n)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::sequence::Form;
+    use super::super::sequence::tests::with_source;
     use super::*;
     use proptest::prelude::*;
 
+    #[track_caller]
+    fn check(values: &[i64], expected: &str) {
+        let mut out = Streams::default();
+        let integers = plan(values).put(values, &mut out);
+        let name = match integers {
+            Integers::Direct(_) => "direct".to_string(),
+            Integers::Runs { runs, .. } => format!("{runs} runs"),
+            Integers::Dictionary { entries, .. } => format!("{entries} entries"),
+        };
+        assert_eq!(name, expected);
+        with_source(&mut out, |source| {
+            let (mut taken, mut skipped) = (Place::default(), Place::default());
+            assert_eq!(integers.take(values.len(), source, &mut taken).unwrap(), values);
+            integers.skip(values.len(), source, &mut skipped).unwrap();
+            assert_eq!((taken.symbol, taken.bit), (skipped.symbol, skipped.bit));
+            assert_eq!(taken.symbol, source.symbols.len());
+        });
+    }
+
+    #[test]
+    fn long_runs_are_runs() {
+        let runs: Vec<i64> = (0..1_000).map(|i| i / 60 * 7_919 % 1_013).collect();
+        check(&runs, "17 runs");
+    }
+
+    #[test]
+    fn few_values_far_apart_are_a_dictionary() {
+        let few: Vec<i64> = (0..1_000).map(|i| (i * i % 61 % 8 * 1_234_567_891) ^ 0x5555).collect();
+        check(&few, "8 entries");
+    }
+
+    #[test]
+    fn what_wanders_is_direct() {
+        check(&(0..1_000).map(|i| i * i % 1_009).collect::<Vec<i64>>(), "direct");
+    }
+
+    #[test]
+    fn runs_and_places_that_do_not_add_up_are_refused() {
+        let sequence = |base, step| Sequence { base, step, form: Form::Line };
+        let source = Source { symbols: &[], raw: &[] };
+        let runs = |lengths| Integers::Runs { runs: 2, values: sequence(1, 0), lengths };
+        let places = |places| Integers::Dictionary { entries: 2, list: sequence(1, 1), places };
+        for wrong in [
+            runs(sequence(4, 0)),
+            runs(sequence(6, 0)),
+            runs(sequence(-1, 12)),
+            places(sequence(2, 0)),
+            places(sequence(-1, 0)),
+            Integers::Runs { runs: 11, values: sequence(1, 0), lengths: sequence(1, 0) },
+        ] {
+            assert_eq!(wrong.take(10, source, &mut Place::default()), None, "{wrong:?}");
+        }
+        assert!(runs(sequence(5, 0)).take(10, source, &mut Place::default()).is_some());
+    }
+
     proptest! {
         #[test]
-        fn any_integers_come_back(values in proptest::collection::vec(any::<i64>(), 0..100)) {
-            let (order, bytes) = encode(&values);
-            prop_assert_eq!(decode(order, &bytes, values.len()), Some(values));
-        }
-
-        #[test]
-        fn any_bytes_decode_or_not_but_never_panic(
-            order in 0u8..4, bytes in proptest::collection::vec(any::<u8>(), 0..50), count in 0usize..60
+        fn any_few_integers_come_back(values in proptest::collection::vec((0usize..9, 1usize..20), 0..100),
+            list in proptest::collection::vec(any::<i64>(), 9)
         ) {
-            let _ = decode(order, &bytes, count);
+            let values: Vec<i64> =
+                values.iter().flat_map(|(at, times)| std::iter::repeat_n(list[*at], *times)).collect();
+            let mut out = Streams::default();
+            let integers = plan(&values).put(&values, &mut out);
+            with_source(&mut out, |source| {
+                assert_eq!(integers.take(values.len(), source, &mut Place::default()).unwrap(), values);
+            });
         }
-    }
-
-    #[test]
-    fn a_regular_grid_costs_a_byte_a_row() {
-        let grid: Vec<i64> = (0..1000).map(|i| 1_795_343_922_420 + 10_000 * i).collect();
-        let (order, bytes) = encode(&grid);
-        assert_eq!(order, 2);
-        assert!(bytes.len() < 1_010, "{}", bytes.len());
-    }
-
-    #[test]
-    fn a_wrong_count_is_refused() {
-        let (order, bytes) = encode(&[1, 2, 3]);
-        assert_eq!(decode(order, &bytes, 2), None);
-        assert_eq!(decode(order, &bytes, 4), None);
-        assert_eq!(decode(order, &bytes, usize::MAX), None);
     }
 }

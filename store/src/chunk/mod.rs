@@ -1,25 +1,50 @@
 //! The chunk: an immutable, compressed run of rows of one stream.
 //!
 //! ```text
-//! offset  bytes  what
-//!      0      4  magic "OCWC"
-//!      4      1  format, 1
-//!      5      3  zero
-//!      8      4  length of the body before compression, little endian
-//!     12      4  length of the body as it stands here, little endian
-//!     16      4  CRC-32 of everything but these four bytes, little endian
-//!     20      …  body: one zstd frame around a bincode `Body`
+//! header   magic, format, lengths, CRC-32                           header
+//! frame    one zstd frame, its blocks cut where statistics change   blocks
+//!   head     bincode: rows, times, presences, columns               mod, times, presence, column
+//!   symbols  tokens and byte planes of all sequences                sequence, tokens, planes
+//!   raw      lower bits of the tokens                               bits
 //! ```
+//!
+//! A column of doubles becomes integers (`column`, `decimal`), those a few sequences (`integers`, `sequence`), each in
+//! the form that is shortest by estimate (`choose`, `cost`); `likeness` finds columns that repeat another. `FORMAT.md` has it byte by byte.
 //!
 //! A chunk gives back every f64 bit for bit. One column is decoded without the others.
 
+mod bits;
+mod blocks;
+mod choose;
 mod column;
+mod cost;
+mod decimal;
+mod divisor;
+mod header;
 mod integers;
+mod likeness;
+mod planes;
+mod presence;
+mod sequence;
+#[cfg(test)]
+mod tests;
+mod times;
+mod tokens;
+
+pub use blocks::Effort;
 
 use crate::error::{Error, Result};
 use crate::types::{Kind, Presence, Timestamp};
 use bincode::{Decode, Encode};
-use column::Encoding;
+use blocks::Compressor;
+use column::{Plan, Scratch, Values};
+use header::{HEADER_BYTES, damaged};
+use likeness::{Recent, Samples};
+use presence::Stored;
+use sequence::{Place, Source, Streams};
+use std::cell::RefCell;
+use times::Times;
+use zstd::zstd_safe::DCtx;
 
 /// Rows in one chunk at most.
 pub const CHUNK_ROWS_MAX: usize = 8_192;
@@ -30,10 +55,14 @@ pub const CHUNK_COLUMNS_MAX: usize = 8_192;
 /// Bytes of a body before compression at most; a blob that claims more is damaged.
 pub const CHUNK_BYTES_MAX: usize = 1 << 30;
 
-const MAGIC: &[u8; 4] = b"OCWC";
-const FORMAT: u8 = 1;
-const HEADER_BYTES: usize = 20;
-const ZSTD_LEVEL: i32 = 3;
+/// Memory that one chunk took and that is kept for the next, at most.
+const KEPT_BYTES_MAX: usize = 4 << 20;
+
+/// Memory that the head of a chunk may take when it is decoded.
+const HEAD_BYTES_MAX: usize = 32 << 20;
+
+/// A number takes no more than a token and 62 bits.
+const _: () = assert!(CHUNK_ROWS_MAX * CHUNK_COLUMNS_MAX * 9 + HEAD_BYTES_MAX <= CHUNK_BYTES_MAX);
 
 /// What a column holds of its metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
@@ -78,118 +107,308 @@ pub struct ColumnIn {
     pub present: Presence,
 }
 
+/// What stands in front of the symbols.
 #[derive(Encode, Decode)]
-struct Body {
+struct Head {
     rows: u32,
-    t_order: u8,
-    t_bytes: Vec<u8>,
+    times: Times,
+    /// Presences other than "every row", each once.
+    presences: Vec<Stored>,
     columns: Vec<StoredColumn>,
+    symbols: u32,
 }
 
 #[derive(Encode, Decode)]
 struct StoredColumn {
-    key: ColumnKey,
+    /// The metric's number less that of the column before; the columns ascend.
+    metric_rise: u32,
+    field: Field,
     kind: Kind,
-    present: Presence,
-    encoding: Encoding,
+    /// 0: every row. Otherwise the place among the presences, counted from 1.
+    presence: u32,
+    values: Values,
 }
 
-/// Rows as a blob.
+/// Makes chunks; its memory serves again for the next.
+pub struct Encoder {
+    compressor: Compressor,
+    streams: Streams,
+    scratch: Scratch,
+    gathered: Vec<f64>,
+    plain: Vec<u8>,
+    recent: Recent,
+}
+
+impl Encoder {
+    /// With that effort.
+    pub fn new(effort: Effort) -> Encoder {
+        Encoder {
+            compressor: Compressor::new(effort),
+            streams: Streams::default(),
+            scratch: Scratch::default(),
+            gathered: Vec::new(),
+            plain: Vec::new(),
+            recent: Recent::default(),
+        }
+    }
+
+    /// Rows as a blob. The columns come back in the order of their keys.
+    ///
+    /// # Panics
+    /// On rows or columns past the bounds, columns of another length than `t`, or two of one key: the caller's fault.
+    pub fn encode(&mut self, t: &[Timestamp], columns: &[ColumnIn]) -> Vec<u8> {
+        assert!(t.len() <= CHUNK_ROWS_MAX, "bug: a chunk of {} rows", t.len());
+        assert!(columns.len() <= CHUNK_COLUMNS_MAX, "bug: a chunk of {} columns", columns.len());
+        let mut order: Vec<&ColumnIn> = columns.iter().collect();
+        order.sort_unstable_by_key(|column| column.key);
+        assert!(order.is_sorted_by(|a, b| a.key < b.key), "bug: two columns of one key");
+        self.streams.clear();
+        self.recent.clear();
+        let times = times::put(t, &mut self.streams);
+        let mut presences = Presences::default();
+        let mut previous = 0;
+        let mut stored: Vec<StoredColumn> = Vec::with_capacity(order.len());
+        for (number, column) in order.iter().enumerate() {
+            assert_eq!(column.values.len(), t.len(), "bug: a column of another length than its chunk");
+            stored.push(StoredColumn {
+                metric_rise: column.key.metric - previous,
+                field: column.key.field,
+                kind: column.kind,
+                presence: presences.number(&column.present, t.len()),
+                values: self.put_values(number, &order),
+            });
+            previous = column.key.metric;
+        }
+        let head = Head {
+            rows: t.len() as u32,
+            times,
+            presences: presences.stored,
+            columns: stored,
+            symbols: self.streams.symbols.len() as u32,
+        };
+        self.pack(&head)
+    }
+
+    fn put_values(&mut self, number: usize, columns: &[&ColumnIn]) -> Values {
+        let values = present_values(columns[number], &mut self.gathered);
+        let samples = Samples::of(values);
+        let mut others = Vec::new();
+        if let Some(earlier) = self.recent.equal(&samples)
+            && same(values, present_values(columns[earlier as usize], &mut others))
+        {
+            self.recent.note(earlier, samples);
+            return Values::Same(earlier);
+        }
+        let mut plan = column::plan(values, &mut self.scratch);
+        if let Some(earlier) = self.recent.like(&samples)
+            && let others = present_values(columns[earlier as usize], &mut others)
+            && let Some(like) = column::plan_like(earlier, values, others)
+            && like.bits() < plan.bits()
+        {
+            plan = like;
+        }
+        if !matches!(plan, Plan::Constant(_) | Plan::Like(..)) {
+            self.recent.note(number as u32, samples);
+        }
+        plan.put(&self.scratch, &mut self.streams)
+    }
+
+    fn pack(&mut self, head: &Head) -> Vec<u8> {
+        let Encoder { compressor, streams, plain, .. } = self;
+        plain.clear();
+        bincode::encode_into_std_write(head, plain, bincode::config::standard())
+            .expect("encoding plain structs into memory cannot fail");
+        let symbols_at = plain.len();
+        plain.extend_from_slice(&streams.symbols);
+        plain.extend_from_slice(streams.raw.finish());
+        streams.borders.iter_mut().for_each(|border| *border += symbols_at);
+        streams.borders.insert(0, symbols_at);
+        let mut blob = vec![0; HEADER_BYTES];
+        compressor.compress(plain, &streams.borders, &mut blob);
+        header::write(&mut blob, plain.len());
+        if plain.capacity() > KEPT_BYTES_MAX {
+            (*plain, *streams) = (Vec::new(), Streams::default());
+        }
+        blob
+    }
+}
+
+/// Rows as a blob, for sealing: as [`Encoder::encode`], with an encoder that each thread keeps.
 ///
 /// # Panics
-/// On rows or columns past the bounds, or columns of another length than `t`: the caller's fault.
+/// As [`Encoder::encode`].
 pub fn encode(t: &[Timestamp], columns: &[ColumnIn]) -> Vec<u8> {
-    assert!(t.len() <= CHUNK_ROWS_MAX, "bug: a chunk of {} rows", t.len());
-    assert!(columns.len() <= CHUNK_COLUMNS_MAX, "bug: a chunk of {} columns", columns.len());
-    let (t_order, t_bytes) = integers::encode(t);
-    let mut present_values = Vec::with_capacity(t.len());
-    let columns = columns
-        .iter()
-        .map(|column| {
-            assert_eq!(column.values.len(), t.len(), "bug: a column of another length than its chunk");
-            present_values.clear();
-            present_values.extend(
-                column.values.iter().enumerate().filter(|(i, _)| column.present.has(*i)).map(|(_, v)| *v),
-            );
-            StoredColumn {
-                key: column.key,
-                kind: column.kind,
-                present: column.present.clone(),
-                encoding: Encoding::of(&present_values),
-            }
-        })
-        .collect();
-    let body = Body { rows: t.len() as u32, t_order, t_bytes, columns };
-    let plain = bincode::encode_to_vec(&body, bincode::config::standard())
-        .expect("encoding plain vectors into memory cannot fail");
-    let packed =
-        zstd::bulk::compress(&plain, ZSTD_LEVEL).expect("compressing into a growing buffer cannot fail");
-    let mut blob = Vec::with_capacity(HEADER_BYTES + packed.len());
-    blob.extend_from_slice(MAGIC);
-    blob.extend_from_slice(&[FORMAT, 0, 0, 0]);
-    blob.extend_from_slice(&(plain.len() as u32).to_le_bytes());
-    blob.extend_from_slice(&(packed.len() as u32).to_le_bytes());
-    blob.extend_from_slice(&[0; 4]);
-    blob.extend_from_slice(&packed);
-    let crc = checksum(&blob);
-    blob[16..20].copy_from_slice(&crc.to_le_bytes());
-    blob
+    thread_local! {
+        static ENCODER: RefCell<Encoder> = RefCell::new(Encoder::new(Effort::Seal));
+    }
+    ENCODER.with_borrow_mut(|encoder| encoder.encode(t, columns))
+}
+
+/// The distinct presences of a chunk's columns.
+#[derive(Default)]
+struct Presences<'a> {
+    given: Vec<&'a Presence>,
+    stored: Vec<Stored>,
+}
+
+impl<'a> Presences<'a> {
+    /// The number that stands for a presence. Neighbouring columns mostly share theirs: the last ones are tried.
+    fn number(&mut self, present: &'a Presence, rows: usize) -> u32 {
+        const TRIED: usize = 8;
+        if *present == Presence::All {
+            return 0;
+        }
+        let from = self.given.len().saturating_sub(TRIED);
+        if let Some(at) = self.given[from..].iter().position(|other| *other == present) {
+            return (from + at + 1) as u32;
+        }
+        self.given.push(present);
+        self.stored.push(Stored::of(present, rows));
+        self.stored.len() as u32
+    }
+}
+
+/// The values of the rows that have one.
+fn present_values<'a>(column: &'a ColumnIn, gathered: &'a mut Vec<f64>) -> &'a [f64] {
+    if column.present == Presence::All {
+        return &column.values;
+    }
+    gathered.clear();
+    gathered
+        .extend(column.values.iter().enumerate().filter(|(i, _)| column.present.has(*i)).map(|(_, v)| *v));
+    gathered
+}
+
+fn same(a: &[f64], b: &[f64]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits())
 }
 
 /// A chunk that was read back: checked and unpacked, its columns not yet decoded.
 pub struct Chunk {
-    body: Body,
+    rows: usize,
+    times: Times,
+    columns: Vec<OpenColumn>,
+    /// "Every row" first.
+    presences: Vec<OpenPresence>,
+    /// Symbols and raw bits, with padding behind them.
+    streams: Vec<u8>,
+    symbols: usize,
+}
+
+struct OpenColumn {
+    key: ColumnKey,
+    kind: Kind,
+    presence: usize,
+    values: Values,
+    /// Where its streams begin.
+    place: Place,
+}
+
+struct OpenPresence {
+    present: Presence,
+    /// How many rows hold a value.
+    count: usize,
 }
 
 impl Chunk {
     /// Checks and unpacks a blob.
     ///
     /// # Errors
-    /// `Corrupt` with what is wrong; never a panic, never memory past [`CHUNK_BYTES_MAX`].
+    /// `Corrupt` with what is wrong; never a panic, never memory past [`CHUNK_BYTES_MAX`] nor past 32,768 times the
+    /// blob.
     pub fn open(blob: &[u8]) -> Result<Chunk> {
-        let damaged = |why: &str| Error::Corrupt { what: "a chunk".into(), why: why.into() };
-        if blob.len() < HEADER_BYTES || &blob[..4] != MAGIC {
-            return Err(damaged("it does not begin as a chunk"));
+        thread_local! {
+            static CONTEXT: RefCell<(DCtx<'static>, Vec<u8>)> = RefCell::new((DCtx::create(), Vec::new()));
         }
-        if blob[4] != FORMAT {
-            return Err(damaged(&format!("format {} is unknown", blob[4])));
-        }
-        let word = |at: usize| u32::from_le_bytes([blob[at], blob[at + 1], blob[at + 2], blob[at + 3]]);
-        let (plain_bytes, packed_bytes) = (word(8) as usize, word(12) as usize);
-        if packed_bytes != blob.len() - HEADER_BYTES {
-            return Err(damaged("its length is not what it says"));
-        }
-        if word(16) != checksum(blob) {
-            return Err(damaged("its checksum does not fit"));
-        }
-        if plain_bytes > CHUNK_BYTES_MAX {
+        let header = header::read(blob)?;
+        if header.plain_bytes > CHUNK_BYTES_MAX {
             return Err(damaged("it claims to be too large"));
         }
-        let plain = zstd::bulk::decompress(&blob[HEADER_BYTES..], plain_bytes)
-            .map_err(|e| damaged(&format!("it does not decompress: {e}")))?;
-        let config = bincode::config::standard().with_limit::<CHUNK_BYTES_MAX>();
-        let (body, used): (Body, usize) = bincode::decode_from_slice(&plain, config)
+        CONTEXT.with_borrow_mut(|(context, plain)| {
+            blocks::decompress(context, &blob[HEADER_BYTES..], header.plain_bytes, plain)
+                .ok_or_else(|| damaged("it does not decompress"))?;
+            let chunk = Chunk::of_plain(plain);
+            if plain.capacity() > KEPT_BYTES_MAX {
+                *plain = Vec::new();
+            }
+            chunk
+        })
+    }
+
+    fn of_plain(plain: &[u8]) -> Result<Chunk> {
+        let config = bincode::config::standard().with_limit::<HEAD_BYTES_MAX>();
+        let (head, used): (Head, usize) = bincode::decode_from_slice(plain, config)
             .map_err(|e| damaged(&format!("its structure does not decode: {e}")))?;
-        if used != plain.len() {
-            return Err(damaged("bytes are left over"));
-        }
-        let rows = body.rows as usize;
-        if rows > CHUNK_ROWS_MAX || body.columns.len() > CHUNK_COLUMNS_MAX {
+        let rows = head.rows as usize;
+        if rows > CHUNK_ROWS_MAX || head.columns.len() > CHUNK_COLUMNS_MAX {
             return Err(damaged("it has too many rows or columns"));
         }
-        for column in &body.columns {
-            if let Presence::Bits(words) = &column.present
-                && words.len() != rows.div_ceil(64)
-            {
-                return Err(damaged("a column's presence has another length"));
-            }
+        if head.presences.len() > head.columns.len() {
+            return Err(damaged("it has more presences than columns"));
         }
-        Ok(Chunk { body })
+        let symbols = head.symbols as usize;
+        if symbols > plain.len() - used {
+            return Err(damaged("its streams are not there"));
+        }
+        let mut chunk = Chunk {
+            rows,
+            times: head.times,
+            columns: Vec::with_capacity(head.columns.len()),
+            presences: open_presences(&head.presences, rows)
+                .ok_or_else(|| damaged("a column's presence is of other rows"))?,
+            streams: Vec::with_capacity(plain.len() - used + bits::PADDING),
+            symbols,
+        };
+        chunk.streams.extend_from_slice(&plain[used..]);
+        let end = chunk.find_columns(head.columns).ok_or_else(|| damaged("its columns do not add up"))?;
+        if end.symbol != symbols || end.bit.div_ceil(8) != chunk.streams.len() - symbols {
+            return Err(damaged("its streams have another length"));
+        }
+        chunk.streams.extend_from_slice(&[0; bits::PADDING]);
+        Ok(chunk)
+    }
+
+    /// Steps over the streams of all columns; gives where the last ends.
+    fn find_columns(&mut self, stored: Vec<StoredColumn>) -> Option<Place> {
+        let mut place = Place::default();
+        self.times.skip(self.rows, self.source(), &mut place)?;
+        let mut metric = 0u32;
+        for column in stored {
+            metric = metric.checked_add(column.metric_rise)?;
+            let presence = column.presence as usize;
+            let count = self.presences.get(presence)?.count;
+            let from = place;
+            column.values.skip(count, self.source(), &mut place)?;
+            let key = ColumnKey { metric, field: column.field };
+            if self.columns.last().is_some_and(|last| last.key >= key) {
+                return None;
+            }
+            if let Some(other) = column.values.other() {
+                let other = self.columns.get(other as usize)?;
+                let as_many = self.presences.get(other.presence)?.count == count;
+                if !as_many || other.values.other().is_some() {
+                    return None;
+                }
+            }
+            self.columns.push(OpenColumn {
+                key,
+                kind: column.kind,
+                presence,
+                values: column.values,
+                place: from,
+            });
+        }
+        Some(place)
+    }
+
+    fn source(&self) -> Source<'_> {
+        let (symbols, raw) = self.streams.split_at(self.symbols);
+        Source { symbols, raw }
     }
 
     /// Number of rows.
     pub fn rows(&self) -> usize {
-        self.body.rows as usize
+        self.rows
     }
 
     /// The rows' times, in the order they were given.
@@ -197,15 +416,15 @@ impl Chunk {
     /// # Errors
     /// `Corrupt` when they do not decode.
     pub fn times(&self) -> Result<Vec<Timestamp>> {
-        integers::decode(self.body.t_order, &self.body.t_bytes, self.rows()).ok_or_else(|| Error::Corrupt {
+        self.times.take(self.rows, self.source()).ok_or_else(|| Error::Corrupt {
             what: "a chunk's times".into(),
             why: "they do not decode".into(),
         })
     }
 
-    /// Which columns there are.
+    /// Which columns there are, in ascending order.
     pub fn columns(&self) -> impl Iterator<Item = (ColumnKey, Kind)> + '_ {
-        self.body.columns.iter().map(|c| (c.key, c.kind))
+        self.columns.iter().map(|c| (c.key, c.kind))
     }
 
     /// One column: its values, one per row that has one, and which rows those are. `None`: no such column.
@@ -213,119 +432,34 @@ impl Chunk {
     /// # Errors
     /// `Corrupt` when it does not decode.
     pub fn column(&self, key: ColumnKey) -> Result<Option<(Vec<f64>, &Presence)>> {
-        let Some(column) = self.body.columns.iter().find(|c| c.key == key) else { return Ok(None) };
-        let count = column.present.count(self.rows());
-        let values = column.encoding.decode(count).ok_or_else(|| Error::Corrupt {
-            what: format!("column {:?} of a chunk", key),
+        let Ok(at) = self.columns.binary_search_by_key(&key, |c| c.key) else { return Ok(None) };
+        let column = &self.columns[at];
+        let presence = &self.presences[column.presence];
+        let values = self.values(column, presence.count).ok_or_else(|| Error::Corrupt {
+            what: format!("column {key:?} of a chunk"),
             why: "it does not decode".into(),
         })?;
-        Ok(Some((values, &column.present)))
-    }
-}
-
-fn checksum(blob: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&blob[..16]);
-    hasher.update(&blob[HEADER_BYTES..]);
-    hasher.finalize()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn key(metric: u32) -> ColumnKey {
-        ColumnKey { metric, field: Field::Value }
+        Ok(Some((values, &presence.present)))
     }
 
-    #[track_caller]
-    fn check(t: &[i64], columns: &[ColumnIn]) {
-        let blob = encode(t, columns);
-        let chunk = Chunk::open(&blob).unwrap();
-        assert_eq!(chunk.times().unwrap(), t);
-        for column in columns {
-            let (values, present) = chunk.column(column.key).unwrap().unwrap();
-            assert_eq!(present, &column.present);
-            let expected: Vec<u64> =
-                (0..t.len()).filter(|&i| column.present.has(i)).map(|i| column.values[i].to_bits()).collect();
-            let found: Vec<u64> = values.iter().map(|v| v.to_bits()).collect();
-            assert_eq!(found, expected, "column {:?}", column.key);
-        }
-    }
-
-    fn any_value() -> impl Strategy<Value = f64> {
-        prop_oneof![
-            any::<u64>().prop_map(f64::from_bits),
-            (-10_000i64..10_000).prop_map(|m| m as f64 / 10.0),
-            Just(-0.0),
-            Just(f64::NAN),
-            Just(f64::INFINITY),
-            Just(f64::MIN_POSITIVE / 2.0),
-            (0i64..1 << 60).prop_map(|m| m as f64),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn every_bit_pattern_comes_back(
-            rows in proptest::collection::vec((any::<i64>(), any_value(), any_value(), any::<bool>()), 0..200)
-        ) {
-            let t: Vec<i64> = rows.iter().map(|r| r.0).collect();
-            check(&t, &[
-                ColumnIn { key: key(1), kind: Kind::Gauge, values: rows.iter().map(|r| r.1).collect(),
-                    present: Presence::All },
-                ColumnIn { key: key(2), kind: Kind::Counter, values: rows.iter().map(|r| r.2).collect(),
-                    present: Presence::from_flags(rows.iter().map(|r| r.3)) },
-            ]);
-        }
-
-        #[test]
-        fn a_changed_byte_is_an_error_never_other_values(at in any::<prop::sample::Index>(), bit in 0u8..8) {
-            let t: Vec<i64> = (0..100).map(|i| 1_000 * i).collect();
-            let values: Vec<f64> = (0..100).map(|i| f64::from(i) / 10.0).collect();
-            let column = ColumnIn { key: key(1), kind: Kind::Gauge, values, present: Presence::All };
-            let mut blob = encode(&t, &[column]);
-            let at = at.index(blob.len());
-            blob[at] ^= 1 << bit;
-            prop_assert!(Chunk::open(&blob).is_err());
-        }
-
-        #[test]
-        fn any_bytes_are_an_error_never_a_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = Chunk::open(&bytes);
-            // With a true header the body is reached.
-            let mut blob = MAGIC.to_vec();
-            blob.extend_from_slice(&[FORMAT, 0, 0, 0]);
-            blob.extend_from_slice(&1000u32.to_le_bytes());
-            let packed = zstd::bulk::compress(&bytes, 1).unwrap();
-            blob.extend_from_slice(&(packed.len() as u32).to_le_bytes());
-            blob.extend_from_slice(&[0; 4]);
-            blob.append(&mut packed.clone());
-            let crc = checksum(&blob);
-            blob[16..20].copy_from_slice(&crc.to_le_bytes());
-            if let Ok(chunk) = Chunk::open(&blob) {
-                let _ = chunk.times();
-                let keys: Vec<ColumnKey> = chunk.columns().map(|c| c.0).collect();
-                for key in keys {
-                    let _ = chunk.column(key);
-                }
+    fn values(&self, column: &OpenColumn, count: usize) -> Option<Vec<f64>> {
+        // The other has values of its own: one step is enough.
+        let other = match column.values.other() {
+            Some(other) => {
+                let other = self.columns.get(other as usize)?;
+                other.values.take(count, Vec::new(), self.source(), other.place)?
             }
-            bytes.clear();
-        }
-    }
-
-    #[test]
-    fn a_constant_column_costs_a_few_bytes() {
-        let t: Vec<i64> = (0..720).map(|i| 10_000 * i).collect();
-        let column = |metric, v| ColumnIn {
-            key: key(metric),
-            kind: Kind::Gauge,
-            values: vec![v; t.len()],
-            present: Presence::All,
+            None => Vec::new(),
         };
-        let one = encode(&t, &[column(1, 17.5)]).len();
-        let two = encode(&t, &[column(1, 17.5), column(2, 8.0)]).len();
-        assert!(two - one <= 16, "{} bytes more", two - one);
+        column.values.take(count, other, self.source(), column.place)
     }
+}
+
+fn open_presences(stored: &[Stored], rows: usize) -> Option<Vec<OpenPresence>> {
+    let every_row = OpenPresence { present: Presence::All, count: rows };
+    let others = stored.iter().map(|stored| {
+        let present = stored.open(rows)?;
+        Some(OpenPresence { count: present.count(rows), present })
+    });
+    [Some(every_row)].into_iter().chain(others).collect()
 }

@@ -1,0 +1,197 @@
+//! One zstd frame whose blocks end where the statistics change, so that each part has a Huffman table of its own.
+//!
+//! Any zstd decoder reads it: flushing ends a block, and the frame stays one.
+
+use super::cost;
+use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective::{ZSTD_e_end, ZSTD_e_flush};
+use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, InBuffer, OutBuffer, ResetDirective};
+
+/// How hard zstd looks for bytes that come again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// For sealing.
+    Seal,
+    /// For compaction: about 1 % smaller, takes longer.
+    Compact,
+}
+
+impl Effort {
+    /// Level and shortest match. Tokens are noise: matches of 3 to 5 bytes cost more than the bytes.
+    fn parameters(self) -> (i32, u32) {
+        match self {
+            Effort::Seal => (3, 7),
+            Effort::Compact => (7, 6),
+        }
+    }
+}
+
+/// A compressor, used again for every chunk.
+pub struct Compressor {
+    context: CCtx<'static>,
+    cuts: Vec<usize>,
+}
+
+impl Compressor {
+    /// With that effort.
+    pub fn new(effort: Effort) -> Compressor {
+        let mut context = CCtx::create();
+        let (level, shortest) = effort.parameters();
+        for parameter in [CParameter::CompressionLevel(level), CParameter::MinMatch(shortest)] {
+            context.set_parameter(parameter).expect("both are within zstd's bounds");
+        }
+        Compressor { context, cuts: Vec::new() }
+    }
+
+    /// Appends `plain` to `out`, blocks ending at some of the ascending `borders`.
+    pub fn compress(&mut self, plain: &[u8], borders: &[usize], out: &mut Vec<u8>) {
+        choose_cuts(plain, borders, &mut self.cuts);
+        // A block has a header of three bytes; the frame's is within the bound.
+        out.reserve(zstd_safe::compress_bound(plain.len()) + 3 * (self.cuts.len() + 1));
+        let at = out.len();
+        let context = &mut self.context;
+        // The size in the frame's header, and parameters for it: without, they would be those for large inputs.
+        let started = context
+            .reset(ResetDirective::SessionOnly)
+            .and_then(|_| context.set_pledged_src_size(Some(plain.len() as u64)));
+        started.expect("a context at its beginning takes a size");
+        let mut output = OutBuffer::around_pos(out, at);
+        let mut from = 0;
+        for (to, how) in self.cuts.iter().map(|&cut| (cut, ZSTD_e_flush)).chain([(plain.len(), ZSTD_e_end)]) {
+            let mut input = InBuffer::around(&plain[from..to]);
+            while context.compress_stream2(&mut output, &mut input, how).expect("there is room for all of it")
+                > 0
+            {}
+            from = to;
+        }
+    }
+}
+
+/// Bytes of a frame, which are to be `expected` many. `None` when it is damaged.
+pub fn decompress(context: &mut DCtx<'_>, frame: &[u8], expected: usize, plain: &mut Vec<u8>) -> Option<()> {
+    // A block of four bytes gives 128 KiB at most: a lying length cannot make us allocate more than that.
+    const BLOCK_BYTES_MAX: usize = 128 << 10;
+    if expected > (frame.len() / 4 + 1).saturating_mul(BLOCK_BYTES_MAX)
+        || zstd_safe::get_frame_content_size(frame).ok().flatten() != Some(expected as u64)
+    {
+        return None;
+    }
+    plain.clear();
+    plain.reserve_exact(expected);
+    let found = context.decompress(plain, frame).ok()?;
+    (found == expected).then_some(())
+}
+
+/// How often each byte comes; those from `end` on never do.
+#[derive(Clone)]
+struct Histogram {
+    counts: [u32; 256],
+    end: usize,
+}
+
+impl Histogram {
+    const EMPTY: Histogram = Histogram { counts: [0; 256], end: 0 };
+
+    fn of(bytes: &[u8]) -> Histogram {
+        // Two: equal neighbours would wait for each other's increment.
+        let mut counts = [[0u32; 256]; 2];
+        let (pairs, rest) = bytes.as_chunks::<2>();
+        for pair in pairs {
+            counts[0][usize::from(pair[0])] += 1;
+            counts[1][usize::from(pair[1])] += 1;
+        }
+        rest.iter().for_each(|&byte| counts[0][usize::from(byte)] += 1);
+        let [mut counts, others] = counts;
+        counts.iter_mut().zip(others).for_each(|(count, other)| *count += other);
+        let end = counts.iter().rposition(|&count| count > 0).map_or(0, |last| last + 1);
+        Histogram { counts, end }
+    }
+
+    fn add(&mut self, other: &Histogram) {
+        self.end = self.end.max(other.end);
+        self.counts.iter_mut().zip(&other.counts).for_each(|(count, other)| *count += other);
+    }
+
+    fn bits(&self) -> u64 {
+        cost::symbols(&self.counts[..self.end])
+    }
+}
+
+/// Bits that a block costs beside its symbols and table: its headers, and what zstd saves where small blocks share one.
+const BLOCK_BITS: u64 = 96;
+
+/// Goes through the parts once: a part joins the block before it unless a table of its own pays.
+fn choose_cuts(plain: &[u8], borders: &[usize], cuts: &mut Vec<usize>) {
+    cuts.clear();
+    let mut block = Histogram::EMPTY;
+    let mut block_bits = 0;
+    let mut from = 0;
+    for &to in borders.iter().chain([&plain.len()]) {
+        if to == from {
+            continue;
+        }
+        let part = Histogram::of(&plain[from..to]);
+        let part_bits = part.bits();
+        let mut both = part.clone();
+        both.add(&block);
+        let both_bits = both.bits();
+        if from > 0 && both_bits > block_bits + part_bits + BLOCK_BITS {
+            cuts.push(from);
+            (block, block_bits) = (part, part_bits);
+        } else {
+            (block, block_bits) = (both, both_bits);
+        }
+        from = to;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts() -> (Vec<u8>, Vec<usize>) {
+        let mut x = 1u32;
+        let mut noise = |of: u8| {
+            x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (x >> 16) as u8 % of
+        };
+        let mut plain: Vec<u8> = (0..2_000).map(|_| noise(4)).collect();
+        plain.extend((0..2_000).map(|_| noise(4)));
+        plain.extend((0..2_000).map(|_| 100 + noise(30)));
+        (plain, vec![2_000, 4_000])
+    }
+
+    #[test]
+    fn blocks_end_where_another_table_pays() {
+        let (plain, borders) = parts();
+        let mut cuts = Vec::new();
+        choose_cuts(&plain, &borders, &mut cuts);
+        assert_eq!(cuts, [4_000]);
+    }
+
+    #[test]
+    fn frames_come_back_and_a_context_serves_again() {
+        let (plain, borders) = parts();
+        for effort in [Effort::Seal, Effort::Compact] {
+            let mut compressor = Compressor::new(effort);
+            let mut context = DCtx::create();
+            for end in [plain.len(), 10, 0, 5_000] {
+                let borders: Vec<usize> = borders.iter().copied().filter(|&b| b < end).collect();
+                let mut frame = vec![1, 2];
+                compressor.compress(&plain[..end], &borders, &mut frame);
+                let mut found = Vec::new();
+                decompress(&mut context, &frame[2..], end, &mut found).unwrap();
+                assert_eq!(found, &plain[..end]);
+                assert_eq!(decompress(&mut context, &frame[2..], end + 1, &mut found), None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_length_no_frame_can_have_is_refused_before_memory_is_taken() {
+        let mut frame = Vec::new();
+        Compressor::new(Effort::Seal).compress(&[0; 1000], &[], &mut frame);
+        let mut plain = Vec::new();
+        assert_eq!(decompress(&mut DCtx::create(), &frame, 1 << 40, &mut plain), None);
+        assert_eq!(plain.capacity(), 0);
+    }
+}

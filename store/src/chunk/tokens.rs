@@ -1,0 +1,137 @@
+//! Size-class tokens: a number as one byte that says how large it is, and its lower bits as they are.
+//!
+//! Numbers below 16 are their own token. A larger one with its highest bit at `h` has token `2·h + 8 + n`, `n` being
+//! the bit below the highest, and the `h - 1` bits below that follow in the bit stream. The tokens are few and uneven,
+//! so a short Huffman table does them well; the lower bits are noise that no table would shorten.
+
+use super::bits::{self, BitWriter};
+
+/// How many tokens there are.
+pub const TOKENS: usize = 136;
+
+/// Numbers below this are their own token.
+pub const SMALL: u64 = 16;
+
+/// Raw bits that follow each token; unknown tokens have none.
+pub const WIDTHS: [u8; 256] = widths();
+
+const BASES: [u64; 256] = bases();
+
+const fn widths() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut token = SMALL as usize;
+    while token < TOKENS {
+        table[token] = ((token - 8) / 2 - 1) as u8;
+        token += 1;
+    }
+    table
+}
+
+const fn bases() -> [u64; 256] {
+    let mut table = [0; 256];
+    let mut token = 0;
+    while token < SMALL as usize {
+        table[token] = token as u64;
+        token += 1;
+    }
+    while token < TOKENS {
+        table[token] = (2 + token as u64 % 2) << WIDTHS[token];
+        token += 1;
+    }
+    table
+}
+
+/// The tokens of the numbers that mostly occur.
+static COMMON: [u8; 4096] = common();
+
+const fn common() -> [u8; 4096] {
+    let mut table = [0; 4096];
+    let mut u = 0;
+    while u < 4096 {
+        table[u] = computed(u as u64);
+        u += 1;
+    }
+    table
+}
+
+/// The token of a number.
+#[inline]
+pub fn token(u: u64) -> u8 {
+    match COMMON.get(u as usize) {
+        Some(token) => *token,
+        None => computed(u),
+    }
+}
+
+const fn computed(u: u64) -> u8 {
+    if u < SMALL {
+        return u as u8;
+    }
+    let highest = u.ilog2();
+    (2 * highest + 6 + (u >> (highest - 1)) as u32) as u8
+}
+
+/// Bits that follow these tokens, by their counts.
+pub fn raw_bits(counts: &[u32]) -> u64 {
+    counts.iter().zip(WIDTHS).map(|(&count, width)| u64::from(count) * u64::from(width)).sum()
+}
+
+/// Appends the raw bits of a number and returns its token.
+#[inline]
+pub fn put(u: u64, raw: &mut BitWriter) -> u8 {
+    let token = token(u);
+    let width = WIDTHS[token as usize];
+    raw.push(u & ((1 << width) - 1), u32::from(width));
+    token
+}
+
+/// Bits that follow these tokens; `None` when one of them is none.
+pub fn raw_bits_of(symbols: &[u8]) -> Option<usize> {
+    let (mut bits, mut largest) = (0usize, 0u8);
+    for &symbol in symbols {
+        bits += usize::from(WIDTHS[symbol as usize]);
+        largest = largest.max(symbol);
+    }
+    (usize::from(largest) < TOKENS).then_some(bits)
+}
+
+/// Reads the numbers of these tokens, whose lower bits begin at bit `at`. The tokens are known to be tokens.
+pub fn take(symbols: &[u8], raw: &[u8], mut at: usize, mut each: impl FnMut(u64)) {
+    for &symbol in symbols {
+        let width = u32::from(WIDTHS[symbol as usize]);
+        each(BASES[symbol as usize] + bits::read(raw, at, width));
+        at += width as usize;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_numbers_come_back(numbers in proptest::collection::vec((any::<u64>(), 0u32..64), 0..200)) {
+            let numbers: Vec<u64> = numbers.iter().map(|(u, shift)| u >> shift).collect();
+            let (mut symbols, mut raw) = (Vec::new(), BitWriter::default());
+            symbols.extend(numbers.iter().map(|&u| put(u, &mut raw)));
+            let mut bytes = raw.finish().to_vec();
+            prop_assert_eq!(raw_bits_of(&symbols).unwrap().div_ceil(8), bytes.len());
+            bytes.extend([0; bits::PADDING]);
+            let mut found = Vec::new();
+            take(&symbols, &bytes, 0, |u| found.push(u));
+            prop_assert_eq!(found, numbers);
+        }
+    }
+
+    #[test]
+    fn tokens_ascend_with_the_numbers() {
+        let numbers = [0, 1, 15, 16, 23, 24, 31, 32, 47, 48, 1 << 32, u64::MAX];
+        assert_eq!(numbers.map(token), [0, 1, 15, 16, 16, 17, 17, 18, 18, 19, 72, 135]);
+    }
+
+    #[test]
+    fn unknown_tokens_are_found() {
+        assert_eq!(raw_bits_of(&[3, TOKENS as u8]), None);
+    }
+}
