@@ -156,6 +156,7 @@ impl Feed {
 
 /// Reads until the feed is closed: the body of the thread `usage`. The cursors go into `folder`.
 pub fn read(mut reader: Reader, feed: &Feed, folder: Option<PathBuf>) {
+    let _ends = Ends(feed);
     let mut store = Store { folder, moved: false, at: Instant::now(), failed: false };
     let mut refused = 0_u32;
     loop {
@@ -181,6 +182,15 @@ pub fn read(mut reader: Reader, feed: &Feed, folder: Option<PathBuf>) {
         }
     }
     store.save(&mut reader, Duration::ZERO);
+}
+
+/// Says that nothing is read any more, should the thread end before its time.
+struct Ends<'a>(&'a Feed);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.lock().state = Some(State::Unreadable);
+    }
 }
 
 /// Writes the cursors when they have moved.
@@ -247,5 +257,14 @@ mod tests {
         feed.close();
         assert_eq!(thread.join().unwrap(), (Some(true), Some(false), None));
         assert!(!feed.pause(Duration::from_secs(3_600)));
+    }
+
+    #[test]
+    fn a_reader_that_ends_does_not_leave_a_good_state_behind() {
+        let feed = Feed::default();
+        feed.close();
+        let places = crate::config::OpenClawPlaces::default();
+        read(Reader::new(places, Cursors::new("")), &feed, None);
+        assert_eq!(feed.state(), Some(State::Unreadable));
     }
 }
