@@ -42,6 +42,8 @@ impl File {
         // FULL: a commit that returned survives power loss.
         db.pragma_update(None, "synchronous", "FULL")?;
         db.pragma_update(None, "journal_size_limit", 4 << 20)?;
+        // What is deleted is overwritten: else it would last in the unused ends of pages that others take over.
+        db.pragma_update(None, "secure_delete", "ON")?;
         db.set_prepared_statement_cache_capacity(64);
         if found < known {
             let tx = db.transaction()?;
@@ -120,12 +122,38 @@ impl Readers {
         result
     }
 
+    /// Copies the whole write-ahead log into the file and empties it, so that nothing that was deleted is left in it;
+    /// `false`: somebody reads or writes at present.
+    pub fn empty_log(&self) -> Result<bool> {
+        let db = Connection::open(&self.path)?;
+        db.busy_timeout(BUSY_TIMEOUT)?;
+        empty_log(&db)
+    }
+
     /// Copies the write-ahead log into the file, as far as nobody reads from it; nobody waits for it, also no writer.
     pub fn checkpoint(&self) -> Result<()> {
         let db = Connection::open(&self.path)?;
         db.busy_timeout(BUSY_TIMEOUT)?;
         Ok(db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
     }
+}
+
+/// See [`Readers::empty_log`].
+pub fn empty_log(db: &Connection) -> Result<bool> {
+    let busy: i64 = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    Ok(busy == 0)
+}
+
+/// Free pages given back to the file system in one step, so that nobody waits long.
+const VACUUM_PAGES_MAX: u32 = 512;
+
+/// Gives some free pages back to the file system; returns whether there are more.
+pub fn give_back_pages(db: &Connection) -> Result<bool> {
+    let mut statement = db.prepare_cached(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES_MAX})"))?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    let left: i64 = db.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+    Ok(left > 0)
 }
 
 /// The one connection of a file that writes, shared by the threads that do.

@@ -86,6 +86,7 @@ pub fn open(options: Options, now: Timestamp) -> Result<Store> {
         to_seal,
         to_record,
         waiting: Vec::new(),
+        scrub_to: None,
     };
     let for_sealer = shared.clone();
     let for_recorder = shared.clone();

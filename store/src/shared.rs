@@ -1,7 +1,7 @@
 //! What the store's threads and its callers share.
 
 use crate::chunk_table::ChunkTable;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::maintain::Policy;
 use crate::meta::{self, Meta};
@@ -13,7 +13,7 @@ use crate::writer;
 use crate::{LIVE_LOGS_MAX, LogEntry};
 use parking_lot::{Mutex, RwLock};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 /// Called when there is something new for the live feed.
 type Hook = Box<dyn Fn() + Send + Sync>;
@@ -39,6 +39,8 @@ pub struct Shared {
     pub damaged_groups: u64,
     /// The threads shall end.
     pub stopping: AtomicBool,
+    /// Something was deleted of which bytes may be left in the files.
+    pub unscrubbed: AtomicBool,
     trouble: Mutex<Trouble>,
     live_logs: RwLock<VecDeque<(u64, LogEntry)>>,
     hook: RwLock<Option<Hook>>,
@@ -79,6 +81,7 @@ impl Shared {
             columns_refused: AtomicU64::new(0),
             damaged_groups: 0,
             stopping: AtomicBool::new(false),
+            unscrubbed: AtomicBool::new(false),
             trouble: Mutex::default(),
             live_logs: RwLock::default(),
             hook: RwLock::default(),
@@ -178,6 +181,18 @@ impl Shared {
         if let Some(hook) = &*self.hook.read() {
             hook();
         }
+    }
+
+    /// Leaves nothing in `chunks.db` and `meta.db` of what was deleted; what is held up is tried again by maintenance.
+    pub fn scrub(&self) -> Result<()> {
+        if self.unscrubbed.swap(false, Ordering::AcqRel) {
+            let done = self.chunks.scrub().and_then(|done| Ok(self.meta.scrub()? && done));
+            if !matches!(done, Ok(true)) {
+                self.unscrubbed.store(true, Ordering::Release);
+            }
+            done?;
+        }
+        Ok(())
     }
 
     /// For the writer, who forgets which of its reports were stored.

@@ -234,7 +234,8 @@ impl Store {
         self.remember(id, now, "key_rotated", serde_json::json!({}))
     }
 
-    /// Deletes a device and all that is kept of it.
+    /// Deletes a device and all that is kept of it. When this returns, nothing finds it any more; its bytes are gone from the
+    /// files then or, what was not sealed yet, soon after. Names of its metrics stay in the dictionary.
     ///
     /// # Errors
     /// `NotFound`.
@@ -244,15 +245,16 @@ impl Store {
             return Err(Error::NotFound { what: "device" });
         }
         self.shared.head.forget(id);
+        // The writer closes the generation for it, so that the tail soon forgets it as well.
         self.shared.note_deleted(id);
         self.shared.forget_live_logs(id);
         self.shared.notify();
         let (chunks, chunk_bytes) = self.shared.chunks.delete_stream(id)?;
         let (logs, events, text_bytes) = self.shared.meta.delete_device(id)?;
-        // So that the tail soon forgets it as well; when it is sealed does not matter here.
-        let (closed, _) = bounded(1);
-        if let Some(senders) = &*self.senders.read() {
-            let _ = senders.commands.try_send(Command::CloseGeneration(closed));
+        self.shared.unscrubbed.store(true, Ordering::Release);
+        if let Err(error) = self.shared.scrub() {
+            // It is deleted, and maintenance tries again.
+            tracing::warn!("the files could not be scrubbed, will be tried again: {error}");
         }
         Ok(Deleted { chunks, bytes: chunk_bytes + text_bytes, logs, events })
     }

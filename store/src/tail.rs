@@ -4,13 +4,13 @@
 //! the samples, which end in chunks, and usage, logs and events, which end in `meta.db`. A group is forgotten when
 //! both have it.
 
-use crate::db::File;
+use crate::db::{File, empty_log, give_back_pages};
 use crate::error::{Error, Result};
 use crate::metrics::Dictionary;
 use crate::seen::Seen;
 use crate::types::{DeviceId, Kind, LogLine, Origin, Presence, Timestamp, UsageEvent};
 use bincode::{Decode, Encode};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use std::path::Path;
 
 /// Bytes of a group at most.
@@ -97,6 +97,8 @@ impl Tail {
     /// twice, also when every group was forgotten.
     pub fn open(dir: &Path, above: i64) -> Result<Tail> {
         let db = FILE.open(dir)?;
+        // All that comes in is deleted again soon: overwriting it would double what is written.
+        db.pragma_update(None, "secure_delete", "FAST")?;
         let newest: i64 =
             db.query_row("SELECT coalesce(max(id), 0) FROM batch_group", [], |row| row.get(0))?;
         Ok(Tail { db, next_id: newest.max(above) + 1, metrics_kept: 0, seen_kept_to: 0 })
@@ -213,6 +215,44 @@ impl Tail {
             )?
             .execute(params![sealed, recorded.min(self.seen_kept_to), FORGET_GROUPS_MAX])?;
         Ok(gone > 0)
+    }
+
+    /// Number and generation of the oldest group that is here.
+    pub fn oldest(&self) -> Result<Option<(i64, i64)>> {
+        let sql = "SELECT id, generation FROM batch_group ORDER BY id LIMIT 1";
+        let both = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        Ok(self.db.prepare_cached(sql)?.query_row([], both).optional()?)
+    }
+
+    /// From now on what is deleted is overwritten. Returns up to which number groups may have bytes of something that was
+    /// deleted before, for [`Tail::scrub`].
+    pub fn begin_scrub(&mut self) -> Result<i64> {
+        self.db.pragma_update(None, "secure_delete", "ON")?;
+        // The next groups must not take over pages with old bytes at their unused ends.
+        while give_back_pages(&self.db)? {}
+        Ok(self.next_id - 1)
+    }
+
+    /// Gives some of the pages that became free back to the file system; returns whether there are more.
+    pub fn shrink(&self) -> Result<bool> {
+        give_back_pages(&self.db)
+    }
+
+    /// A step towards leaving nothing in the file of the groups up to a number, nor of devices that `seen` does not know:
+    /// `true` when it is done. Groups that are still needed hold it up.
+    pub fn scrub(&mut self, up_to: i64, seen: &Seen) -> Result<bool> {
+        if self.oldest()?.is_some_and(|oldest| oldest.0 <= up_to) || give_back_pages(&self.db)? {
+            return Ok(false);
+        }
+        self.keep_seen(seen)?;
+        // Nobody can tell any more whose they were.
+        self.db.execute("DELETE FROM quarantine WHERE batch_group <= ?1", [up_to])?;
+        while give_back_pages(&self.db)? {}
+        let done = empty_log(&self.db)?;
+        if done {
+            self.db.pragma_update(None, "secure_delete", "FAST")?;
+        }
+        Ok(done)
     }
 
     /// Keeps which reports are stored. Before the groups that say so are forgotten: after a crash in between both

@@ -41,7 +41,10 @@ pub const RETRY_AFTER_MS: u64 = 2_000;
 /// How long the writer sleeps at most when nothing comes, so that forgetting goes on.
 const IDLE: Duration = Duration::from_millis(500);
 
-/// … and while somebody waits for a generation to be closed.
+/// How long the writer forgets at a time: batches wait meanwhile.
+const FORGET_TIME: Duration = Duration::from_millis(20);
+
+/// How long the writer sleeps while somebody waits for a generation to be closed.
 const IDLE_WAITING: Duration = Duration::from_millis(5);
 
 /// What the writer is asked to do.
@@ -64,6 +67,8 @@ pub struct Writer {
     pub to_record: Sender<meta::Record>,
     /// Who waits for the next seal, while another is going on.
     pub waiting: Vec<Sender<()>>,
+    /// Groups up to this number may hold bytes of a deleted device.
+    pub scrub_to: Option<i64>,
 }
 
 /// A closed generation, and what is dropped when it is sealed.
@@ -93,6 +98,9 @@ impl Writer {
                         self.close_generation();
                     }
                     self.forget();
+                    if let Err(error) = self.tail.shrink() {
+                        tracing::warn!("the tail could not be shortened: {error}");
+                    }
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -267,15 +275,49 @@ impl Writer {
 
     /// Drops some of what is both sealed and recorded.
     fn forget(&mut self) {
-        let sealed = self.shared.sealed_generation.load(Ordering::Acquire);
-        let recorded = self.shared.recorded_group.load(Ordering::Acquire);
-        for device in self.shared.take_deleted() {
-            self.seen.forget(device);
+        let deleted = self.shared.take_deleted();
+        if !deleted.is_empty() {
+            deleted.iter().for_each(|device| self.seen.forget(*device));
+            // Their groups can go only when they are sealed.
+            self.close_generation();
+            match self.tail.begin_scrub() {
+                Ok(up_to) => self.scrub_to = Some(up_to),
+                Err(error) => {
+                    tracing::warn!("the tail could not be scrubbed, will be tried again: {error}");
+                    deleted.into_iter().for_each(|device| self.shared.note_deleted(device));
+                }
+            }
         }
-        if let Err(error) = self.tail.forget(sealed, recorded, &self.seen) {
+        if let Err(error) = self.forget_some() {
             // Nothing is lost by forgetting later; a full disk shows at the next append too.
             tracing::warn!("the tail could not be shortened: {error}");
         }
+    }
+
+    fn forget_some(&mut self) -> crate::Result<()> {
+        let sealed = self.shared.sealed_generation.load(Ordering::Acquire);
+        let recorded = self.shared.recorded_group.load(Ordering::Acquire);
+        let enough = Instant::now() + FORGET_TIME;
+        while self.tail.forget(sealed, recorded, &self.seen)? {
+            if Instant::now() >= enough {
+                return Ok(());
+            }
+        }
+        let Some(up_to) = self.scrub_to else { return Ok(()) };
+        if let Some((_, generation)) = self.tail.oldest()?.filter(|oldest| oldest.0 <= up_to) {
+            // Another was being sealed when the deletion asked for it.
+            if generation == self.shared.head.open_generation().0 {
+                self.close_generation();
+            }
+            return Ok(());
+        }
+        while !self.tail.scrub(up_to, &self.seen)? {
+            if Instant::now() >= enough {
+                return Ok(());
+            }
+        }
+        self.scrub_to = None;
+        Ok(())
     }
 }
 

@@ -1,7 +1,8 @@
 //! Changing what is stored: merged chunks in the place of smaller ones, and deletion.
 
 use super::read::{meta_of, overlapping};
-use super::{ChunkMeta, ChunkTable, NewChunk, give_back_pages, insert, tier_number};
+use super::{ChunkMeta, ChunkTable, NewChunk, insert, tier_number};
+use crate::db::give_back_pages;
 use crate::error::Result;
 use crate::rollup::step_start;
 use crate::types::{DeviceId, Tier, Timestamp};
@@ -113,7 +114,6 @@ impl ChunkTable {
         db.execute("DELETE FROM series WHERE stream = ?1", [stream.0])?;
         db.execute("DELETE FROM kept WHERE stream = ?1", [stream.0])?;
         db.execute("DELETE FROM quarantine WHERE stream = ?1", [stream.0])?;
-        give_back_pages(&db)?;
         Ok((chunks, bytes))
     }
 

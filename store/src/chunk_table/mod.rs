@@ -65,9 +65,6 @@ pub const FILE: File = File {
     "],
 };
 
-/// Free pages given back to the file system in one step, so that a seal never waits long.
-const VACUUM_PAGES_MAX: u32 = 512;
-
 /// No chunk reaches over a border of its tier's windows, so what a late row makes necessary stays within one. A window
 /// of rollups is what fits a chunk: 8,064 rows.
 pub fn window_ms(tier: Tier) -> i64 {
@@ -223,6 +220,13 @@ impl ChunkTable {
         }
     }
 
+    /// Leaves nothing in the files of what was deleted: in pages that are free, and in the write-ahead log. `false`: somebody
+    /// reads at present, and it is to be tried again.
+    pub fn scrub(&self) -> Result<bool> {
+        while self.shrink()? {}
+        self.readers.empty_log()
+    }
+
     /// Bytes of a tier's chunks.
     pub fn bytes(&self, tier: Tier) -> u64 {
         self.totals.lock()[tier_number(tier) as usize].bytes
@@ -237,15 +241,6 @@ impl ChunkTable {
     pub fn tiers(&self) -> Vec<TierStats> {
         self.totals.lock().to_vec()
     }
-}
-
-/// Gives some free pages back to the file system; returns whether there are more.
-pub fn give_back_pages(db: &Connection) -> Result<bool> {
-    let mut statement = db.prepare(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES_MAX})"))?;
-    let mut rows = statement.query([])?;
-    while rows.next()?.is_some() {}
-    let left: i64 = db.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
-    Ok(left > 0)
 }
 
 fn tier_number(tier: Tier) -> i64 {

@@ -40,6 +40,9 @@ pub fn run(shared: &Shared, asks: &Receiver<Ask>) {
             Ask::Tick(now) => (now, None),
             Ask::All(now, waiting) => (now, Some(waiting)),
         };
+        if let Err(error) = shared.scrub() {
+            tracing::warn!("the files could not be scrubbed, will be tried again: {error}");
+        }
         let newest = shared.sealed_generation.load(Ordering::Acquire);
         // Also when the clock went back.
         let due = looked_ms.is_none_or(|looked| (now - looked).abs() >= LOOK_EVERY_MS);

@@ -2,7 +2,6 @@
 
 use super::forget::{LOG_LINE_BYTES, add_log_bytes};
 use super::{Meta, conflict};
-use crate::chunk_table::give_back_pages;
 use crate::error::{Error, Result};
 use crate::registry::{DeviceRecord, DeviceStatus};
 use crate::types::{DeviceId, Timestamp};
@@ -132,7 +131,6 @@ impl Meta {
         db.execute("DELETE FROM usage_slot WHERE device = ?1", [id.0])?;
         // Last: a deletion that was cut short is begun again by the user, who still sees the device.
         db.execute("DELETE FROM device WHERE id = ?1", [id.0])?;
-        give_back_pages(&db)?;
         Ok((logs, events, bytes))
     }
 }

@@ -7,8 +7,7 @@ mod journal;
 
 pub use journal::Record;
 
-use crate::chunk_table::give_back_pages;
-use crate::db::{File, Readers, Writer};
+use crate::db::{File, Readers, Writer, give_back_pages};
 use crate::error::{Error, Result};
 use crate::types::Timestamp;
 use rusqlite::Connection;
@@ -146,6 +145,12 @@ impl Meta {
     /// Gives some of the pages that became free back to the file system; returns whether there are more.
     pub fn shrink(&self) -> Result<bool> {
         give_back_pages(&self.writer.lock())
+    }
+
+    /// As `ChunkTable::scrub`.
+    pub fn scrub(&self) -> Result<bool> {
+        while self.shrink()? {}
+        self.readers.empty_log()
     }
 
     /// See [`Readers::checkpoint`].

@@ -43,7 +43,7 @@ fn files(rig: &Rig) -> BTreeMap<String, Vec<u8>> {
     let entries = std::fs::read_dir(rig.dir.path()).unwrap().map(|e| e.unwrap());
     let files = entries.map(|e| (e.file_name().into_string().unwrap(), std::fs::read(e.path()).unwrap()));
     files
-        .filter(|(name, bytes)| !name.ends_with("-shm") && !(name.ends_with("-wal") && bytes.is_empty()))
+        .filter(|(name, bytes)| !(name.ends_with("-shm") || name.ends_with("-wal") && bytes.is_empty()))
         .collect()
 }
 

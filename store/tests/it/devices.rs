@@ -3,7 +3,7 @@
 use crate::{Rig, append, batch, profile, samples};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use store::{DeviceState, Error, EventQuery, Rejected, Store};
+use store::{DeviceProfile, DeviceState, Error, EventQuery, Rejected, Store};
 
 const NOW: i64 = 1_795_343_922_420;
 
@@ -120,6 +120,87 @@ fn a_deleted_device_takes_everything_along_and_its_number_is_not_given_again() {
     assert_eq!(rig.store.devices().len(), 1);
     assert_eq!(rig.store.storage().samples, 1);
     assert!(rig.store.add_device(profile("two"), [2; 32], NOW).unwrap() > two);
+}
+
+/// In which files of the store these bytes are.
+fn files_with(rig: &Rig, bytes: &[u8]) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(rig.dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        let content = std::fs::read(entry.path()).unwrap();
+        let mut starts = content.iter().enumerate().filter(|(_, byte)| **byte == bytes[0]);
+        if starts.any(|(at, _)| content[at..].starts_with(bytes)) {
+            found.push(entry.file_name().into_string().unwrap());
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn not_a_byte_of_a_deleted_device_is_left_in_the_files() {
+    const MARKER: &[u8; 8] = b"Zq7#mark";
+    let text = String::from_utf8(MARKER.to_vec()).unwrap();
+    let rig = Rig::new(NOW);
+    let named = DeviceProfile { notes: text.clone(), tags: vec![text.clone()], ..profile(&text) };
+    let two = rig.store.add_device(named, [2; 32], NOW).unwrap();
+    // A value that no encoding makes smaller: its bytes stand in the tail as they are.
+    let value = f64::from_le_bytes(*MARKER);
+    let report = |device: store::DeviceId, text: &str, i: i64| store::Batch {
+        facts: vec![("hostname".into(), text.into())],
+        states: vec![("gateway".into(), text.into())],
+        logs: (0..20)
+            .map(|line| store::LogLine {
+                t_ms: NOW + i,
+                level: store::Level::Info,
+                source: text.into(),
+                message: format!("{text} {} {line}", "-".repeat((i * 37 % 900) as usize)),
+            })
+            .collect(),
+        usage: vec![store::UsageEvent {
+            event_id: format!("{text} {i}"),
+            t_ms: NOW + i,
+            agent: text.into(),
+            provider: text.into(),
+            model: text.into(),
+            input: 1,
+            output: 1,
+            cache_read: 1,
+            cache_write: 1,
+            cost_usd: Some(if device == two { value } else { 1.0 }),
+            cost_basis: store::CostBasis::Reported,
+        }],
+        agent_version: Some(text.into()),
+        origin: crate::origin(device.0 as u8, i as u64),
+        ..samples(device, NOW, "load1", &[(NOW + i, if device == two { value } else { 1.0 })])
+    };
+    for i in 0..60 {
+        append(&rig.store, report(two, &text, i)).unwrap();
+        append(&rig.store, report(rig.device, "other", i)).unwrap();
+        if i % 20 == 10 {
+            rig.store.seal().unwrap();
+            rig.store.maintain(NOW + 10 * 86_400_000).unwrap();
+        }
+    }
+    // Many pages that nothing else will soon take over.
+    let long = store::LogLine { message: text.repeat(50_000), ..report(two, &text, 0).logs.remove(0) };
+    append(&rig.store, store::Batch { logs: vec![long], ..batch(two, NOW) }).unwrap();
+    assert!(!files_with(&rig, MARKER).is_empty());
+    rig.store.delete_device(two).unwrap();
+    let mut left = Vec::new();
+    for i in 0..100 {
+        // Each of them makes the writer go on with it; what others report must not hold it up.
+        rig.store.tick(NOW + i);
+        append(&rig.store, report(rig.device, "other", 1_000 + i)).unwrap();
+        left = files_with(&rig, MARKER);
+        if left.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(left, Vec::<String>::new());
+    let rig = rig.reopen(NOW);
+    assert_eq!(files_with(&rig, MARKER), Vec::<String>::new());
+    assert!(rig.store.storage().samples >= 61);
 }
 
 #[test]
