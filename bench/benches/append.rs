@@ -21,8 +21,7 @@ struct Rig {
 impl Rig {
     fn new() -> Rig {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let store =
-            Store::open(store::Options::new(dir.path()), NOW).expect("an empty folder");
+        let store = Store::open(store::Options::new(dir.path()), NOW).expect("an empty folder");
         let devices = (0..DEVICES)
             .map(|number| {
                 let profile = DeviceProfile { name: format!("d{number}"), ..DeviceProfile::default() };

@@ -1,6 +1,6 @@
 //! Sealing: a closed generation becomes chunks and rollup chunks.
 
-use crate::chunk::{self, Chunk, ColumnIn};
+use crate::chunk::{Chunk, ColumnIn, Effort, Encoder};
 use crate::chunk_table::{ChunkTable, NewChunk, Sealed, Snapshot, window_ms};
 use crate::error::{Error, Result};
 use crate::head::Generation;
@@ -17,23 +17,30 @@ pub fn seal(
     let mut sealed = Sealed { generation: generation.number, chunks: Vec::new(), series: Vec::new() };
     let mut streams: Vec<DeviceId> = generation.streams.keys().copied().filter(|&s| exists(s)).collect();
     streams.sort_unstable();
+    let mut encoder = Encoder::new(Effort::Seal);
     for stream in streams {
         let rows = settle(vec![Layer::of_buffer(&generation.streams[&stream])]);
         sealed.series.extend(rows.columns.iter().map(|c| (stream, c.key.metric, c.kind)));
-        sealed.chunks.extend(new_chunks(stream, Tier::Raw, &rows)?);
-        seal_rollups(stream, rows, table, &mut sealed.chunks)?;
+        sealed.chunks.extend(new_chunks(stream, Tier::Raw, &rows, &mut encoder)?);
+        seal_rollups(stream, rows, table, &mut encoder, &mut sealed.chunks)?;
     }
     Ok(sealed)
 }
 
-fn seal_rollups(stream: DeviceId, rows: Layer, table: &ChunkTable, into: &mut Vec<NewChunk>) -> Result<()> {
+fn seal_rollups(
+    stream: DeviceId,
+    rows: Layer,
+    table: &ChunkTable,
+    encoder: &mut Encoder,
+    into: &mut Vec<NewChunk>,
+) -> Result<()> {
     let older = older_rows(stream, &rows.t_ms, table)?;
     let mut layers = older.layers;
     layers.push(rows);
     let all = settle(layers);
     for (tier, times) in older.times {
         let spans = touched(&times, tier.step_ms());
-        into.extend(new_chunks(stream, tier, &rolled_up(&all, tier.step_ms(), &spans))?);
+        into.extend(new_chunks(stream, tier, &rolled_up(&all, tier.step_ms(), &spans), encoder)?);
     }
     Ok(())
 }
@@ -90,14 +97,25 @@ fn readable_rows(
 }
 
 /// Settled rows as chunks.
-pub fn new_chunks(stream: DeviceId, tier: Tier, rows: &Layer) -> Result<Vec<NewChunk>> {
+pub fn new_chunks(
+    stream: DeviceId,
+    tier: Tier,
+    rows: &Layer,
+    encoder: &mut Encoder,
+) -> Result<Vec<NewChunk>> {
     let pieces = rows.pieces(window_ms(tier)).into_iter();
-    pieces.map(|(times, columns)| new_chunk(stream, tier, times, &columns)).collect()
+    pieces.map(|(times, columns)| new_chunk(stream, tier, times, &columns, encoder)).collect()
 }
 
 /// A chunk, read back and compared before anything relies on it.
-fn new_chunk(stream: DeviceId, tier: Tier, times: &[Timestamp], columns: &[ColumnIn]) -> Result<NewChunk> {
-    let blob = chunk::encode(times, columns);
+fn new_chunk(
+    stream: DeviceId,
+    tier: Tier,
+    times: &[Timestamp],
+    columns: &[ColumnIn],
+    encoder: &mut Encoder,
+) -> Result<NewChunk> {
+    let blob = encoder.encode(times, columns);
     verify(&blob, times, columns)?;
     Ok(NewChunk {
         stream,

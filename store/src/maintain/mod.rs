@@ -7,6 +7,7 @@ use choose::{Work, choose, choose_for_bytes};
 
 pub use choose::Policy;
 
+use crate::chunk::{Effort, Encoder};
 use crate::chunk_table::ChunkMeta;
 use crate::error::{Error, Result};
 use crate::rollup::{Layer, settle};
@@ -14,6 +15,7 @@ use crate::seal::new_chunks;
 use crate::shared::Shared;
 use crate::types::{DeviceId, Tier, Timestamp};
 use crossbeam_channel::{Receiver, Sender};
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
@@ -33,7 +35,7 @@ pub enum Ask {
 
 /// Runs until there is no sender.
 pub fn run(shared: &Shared, asks: &Receiver<Ask>) {
-    let maintain = Maintain { shared };
+    let maintain = Maintain { shared, encoder: RefCell::new(Encoder::new(Effort::Compact)) };
     let (mut looked_ms, mut sealed) = (None::<Timestamp>, 0);
     while let Ok(ask) = asks.recv() {
         let (now, waiting) = match ask {
@@ -59,6 +61,8 @@ pub fn run(shared: &Shared, asks: &Receiver<Ask>) {
 
 struct Maintain<'a> {
     shared: &'a Shared,
+    /// Merged chunks stay for long: they are worth more effort than new ones.
+    encoder: RefCell<Encoder>,
 }
 
 /// What came of reading the chunks to merge.
@@ -175,7 +179,7 @@ impl Maintain<'_> {
             Read::Changed => return Ok(false),
             Read::Damaged(id) => return self.shared.chunks.set_aside(id),
         };
-        let merged = new_chunks(stream, tier, &settle(layers))?;
+        let merged = new_chunks(stream, tier, &settle(layers), &mut self.encoder.borrow_mut())?;
         let exists = |id| self.shared.registry.exists(id);
         self.shared.chunks.replace(stream, tier, from, &merged, exists)
     }
