@@ -47,12 +47,16 @@ pub struct Shared {
     deleted: Mutex<Vec<DeviceId>>,
 }
 
+const NO_SPACE: &str = "the disk is full; it goes on by itself when there is space";
+
 #[derive(Default)]
 struct Trouble {
     /// Nothing is written any more until the server is started again.
     poisoned: Option<String>,
     /// The last write failed for want of space.
     no_space: Option<String>,
+    /// The recorder waits for space.
+    recorder_waits: bool,
 }
 
 impl Shared {
@@ -107,10 +111,7 @@ impl Shared {
             if trouble.no_space.is_none() {
                 tracing::error!("the disk is full: batches are refused until there is space");
             }
-            return trouble
-                .no_space
-                .get_or_insert("the disk is full; it goes on by itself when there is space".into())
-                .clone();
+            return trouble.no_space.get_or_insert(NO_SPACE.into()).clone();
         }
         // After a failed sync nobody knows what is on disk: going on would invent data.
         tracing::error!("writing failed, nothing is stored any more until a restart: {error}");
@@ -118,6 +119,17 @@ impl Shared {
             .poisoned
             .get_or_insert("writing to the disk failed; check the disk and start the server again".into())
             .clone()
+    }
+
+    /// The recorder's work failed, or succeeded.
+    pub fn note_recording(&self, result: &Result<()>) {
+        self.trouble.lock().recorder_waits = result.as_ref().is_err_and(writer::heals);
+    }
+
+    /// Nothing more can be handed to the recorder: the reason for a person, when it is the want of space.
+    pub fn recording_failed(&self) -> Option<String> {
+        let mut trouble = self.trouble.lock();
+        trouble.recorder_waits.then(|| trouble.no_space.get_or_insert(NO_SPACE.into()).clone())
     }
 
     /// A commit of the tail succeeded.

@@ -42,7 +42,12 @@ fn seal_one(shared: &Shared, generation: &Generation) -> Result<()> {
 /// Runs until there is no sender.
 pub fn run_recorder(shared: &Shared, records: &Receiver<Record>) {
     while let Ok(record) = records.recv() {
-        if !until_done(shared, "recording", || record_one(shared, &record)) {
+        let step = || {
+            let result = record_one(shared, &record);
+            shared.note_recording(&result);
+            result
+        };
+        if !until_done(shared, "recording", step) {
             return;
         }
     }

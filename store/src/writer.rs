@@ -216,6 +216,13 @@ impl Writer {
         if let Some(reason) = self.shared.poisoned() {
             return self.refuse(group, &reason);
         }
+        // Never wait for the recorder: whoever sent these reports waits for an answer.
+        if self.to_record.is_full() {
+            return match self.shared.recording_failed() {
+                Some(reason) => self.refuse(group, &reason),
+                None => self.refuse_with(group, &Rejected::Overloaded { retry_after_ms: RETRY_AFTER_MS }),
+            };
+        }
         let id = match self.tail.append(generation, &group.batches, &self.shared.dictionary) {
             Ok(id) => id,
             Err(error) => {
@@ -235,8 +242,8 @@ impl Writer {
         for (reply, receipt) in group.replies {
             reply(Ok(receipt));
         }
-        // Blocks while the recorder is far behind: then the queue fills and devices are told to wait.
-        // An error means that the recorder ended because the store closes: the tail has it all.
+        // There was room, see above, and nobody else sends. An error means that the recorder ended because the store
+        // closes: the tail has it all.
         let _ = self.to_record.send(record);
         self.shared.notify();
         let (_, _, samples, _) = self.shared.head.open_generation();
@@ -246,9 +253,13 @@ impl Writer {
     }
 
     fn refuse(&self, group: Pending, reason: &str) {
+        self.refuse_with(group, &Rejected::Unavailable { reason: reason.to_string() });
+    }
+
+    fn refuse_with(&self, group: Pending, why: &Rejected) {
         self.shared.refused.fetch_add(group.batches.len() as u64, Ordering::Relaxed);
         for (reply, _) in group.replies {
-            reply(Err(Rejected::Unavailable { reason: reason.to_string() }));
+            reply(Err(why.clone()));
         }
     }
 
@@ -257,7 +268,8 @@ impl Writer {
         if opened.is_some_and(|opened| now.saturating_sub(opened) >= GENERATION_AGE_MAX_MS) {
             self.close_generation();
         }
-        let happenings = self.shared.registry.judge(now);
+        // Who is judged while they cannot be recorded is judged at a later tick.
+        let happenings = if self.to_record.is_full() { Vec::new() } else { self.shared.registry.judge(now) };
         if !happenings.is_empty() {
             let _ = self.to_record.send(meta::Record { happenings, ..meta::Record::default() });
             self.shared.notify();

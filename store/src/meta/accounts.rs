@@ -87,9 +87,11 @@ impl Meta {
         if let Some(session) = &session
             && now - session.used_ms > USE_NOTED_MS
         {
-            self.writer
-                .lock()
-                .execute("UPDATE session SET used_ms = ?2 WHERE token_hash = ?1", params![token_hash, now])?;
+            let sql = "UPDATE session SET used_ms = ?2 WHERE token_hash = ?1";
+            // Also on a full disk people can go on looking.
+            if let Err(error) = self.writer.lock().execute(sql, params![token_hash, now]) {
+                tracing::warn!("the use of a session could not be noted: {error}");
+            }
         }
         Ok(session)
     }

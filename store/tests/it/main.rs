@@ -5,6 +5,7 @@
 mod check;
 mod damage;
 mod devices;
+mod disk_full;
 mod durability;
 mod journal;
 mod maintenance;
