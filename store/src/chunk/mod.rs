@@ -406,6 +406,12 @@ impl Chunk {
         Source { symbols, raw }
     }
 
+    /// About how much memory it takes.
+    pub fn memory_bytes(&self) -> usize {
+        let presences = self.presences.len() * (size_of::<OpenPresence>() + self.rows.div_ceil(8));
+        self.streams.capacity() + self.columns.len() * size_of::<OpenColumn>() + presences
+    }
+
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.rows

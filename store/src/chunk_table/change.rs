@@ -110,6 +110,7 @@ impl ChunkTable {
                 break;
             }
         }
+        self.cache.clear();
         let db = self.writer.lock();
         db.execute("DELETE FROM series WHERE stream = ?1", [stream.0])?;
         db.execute("DELETE FROM kept WHERE stream = ?1", [stream.0])?;

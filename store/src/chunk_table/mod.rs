@@ -1,5 +1,6 @@
 //! The sealed samples: chunks of all tiers in `chunks.db`.
 
+mod cache;
 mod change;
 mod quarantine;
 mod read;
@@ -11,6 +12,7 @@ use crate::db::{File, Readers, Writer};
 use crate::error::Result;
 use crate::metrics::Dictionary;
 use crate::types::{DeviceId, Kind, Tier, Timestamp};
+use cache::Cache;
 use parking_lot::Mutex;
 use rusqlite::{Connection, params};
 use std::path::Path;
@@ -112,6 +114,7 @@ pub struct Sealed {
 /// The chunks of all streams.
 pub struct ChunkTable {
     writer: Writer,
+    cache: Cache,
     readers: Readers,
     totals: Mutex<[TierStats; 3]>,
     numbers: Mutex<Numbers>,
@@ -147,6 +150,7 @@ impl ChunkTable {
         let newest: i64 = db.query_row("SELECT coalesce(max(id), 0) FROM chunk", [], |row| row.get(0))?;
         Ok(ChunkTable {
             writer: Writer::new(db),
+            cache: Cache::default(),
             readers: FILE.readers(dir),
             totals: Mutex::new(totals),
             numbers: Mutex::new(Numbers { next_chunk: newest + 1, metrics_kept: 0 }),

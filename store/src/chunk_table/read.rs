@@ -10,6 +10,7 @@ use crate::types::{DeviceId, Tier, TimeRange, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The table as it was at one moment.
 pub struct Snapshot<'a>(&'a Connection);
@@ -23,6 +24,16 @@ impl ChunkTable {
             let view = db.unchecked_transaction()?;
             look(&Snapshot(&view))
         })
+    }
+
+    /// Reads one chunk of a snapshot, from memory if it was read lately.
+    pub fn read(&self, view: &Snapshot<'_>, id: i64) -> Result<Arc<Chunk>> {
+        if let Some(chunk) = self.cache.get(id) {
+            return Ok(chunk);
+        }
+        let chunk = Arc::new(view.read(id)?);
+        self.cache.put(id, &chunk);
+        Ok(chunk)
     }
 }
 
