@@ -12,6 +12,12 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Read connections kept open per file.
 const READERS_MAX: usize = 4;
 
+#[cfg(test)]
+thread_local! {
+    /// Pages that a file opened for writing on this thread may have: to SQLite more is a full disk.
+    pub static PAGES_MAX: std::cell::Cell<Option<u32>> = const { std::cell::Cell::new(None) };
+}
+
 /// One of the store's files.
 pub struct File {
     /// Its name in the data folder.
@@ -45,6 +51,10 @@ impl File {
         // What is deleted is overwritten: else it would last in the unused ends of pages that others take over.
         db.pragma_update(None, "secure_delete", "ON")?;
         db.set_prepared_statement_cache_capacity(64);
+        #[cfg(test)]
+        if let Some(pages) = PAGES_MAX.get() {
+            db.pragma_update(None, "max_page_count", pages)?;
+        }
         if found < known {
             let tx = db.transaction()?;
             for step in &self.migrations[found.max(0) as usize..] {

@@ -15,6 +15,8 @@ pub mod chunk;
 mod chunk_table;
 mod db;
 mod error;
+#[cfg(test)]
+mod full_disk;
 mod gaps;
 mod head;
 mod maintain;
