@@ -15,13 +15,13 @@ const BALLAST_BYTES: usize = 5 << 20;
 struct Disk(tempfile::TempDir);
 
 impl Disk {
-    fn new() -> Disk {
+    /// `None` where this user may not mount.
+    fn new() -> Option<Disk> {
         let folder = tempfile::tempdir().unwrap();
         let size = format!("size={DISK_BYTES}");
-        let mounted =
-            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "none"]).arg(folder.path()).status();
-        assert!(mounted.unwrap().success());
-        Disk(folder)
+        let mount = ["-t", "tmpfs", "-o", &size, "none"];
+        let mounted = Command::new("mount").args(mount).arg(folder.path()).output();
+        mounted.is_ok_and(|mounted| mounted.status.success()).then_some(Disk(folder))
     }
 
     fn path(&self) -> &Path {
@@ -46,9 +46,12 @@ fn rows(store: &Store, device: store::DeviceId) -> Vec<i64> {
 }
 
 #[test]
-#[ignore = "mounts a file system, which needs root"]
 fn a_full_disk_refuses_reads_on_and_heals() {
-    let disk = Disk::new();
+    let Some(disk) = Disk::new() else {
+        // The same with a bound on the database's pages is a test of the store itself, which runs everywhere.
+        println!("skipped: this user may not mount a file system");
+        return;
+    };
     let ballast = disk.path().join("ballast");
     std::fs::write(&ballast, vec![7; BALLAST_BYTES]).unwrap();
     let data = disk.path().join("data");
