@@ -39,6 +39,11 @@ pub struct Args {
     #[arg(long, value_name = "DIR", global = true)]
     pub state_dir: Option<PathBuf>,
 
+    /// Megabytes of reports that are kept on disk while the server is away, 8 to 16384; 0 keeps them in
+    /// memory only [env: OPENCLAW_WATCH_SPOOL_MB] [default: 64]
+    #[arg(long, value_name = "MB", global = true)]
+    pub spool_mb: Option<String>,
+
     /// OpenClaw's state folder, once for each gateway of this device [env: OPENCLAW_STATE_DIR]
     /// [default: ~/.openclaw, those of profiles, ~/.openclaw-NAME, and those of older versions]
     #[arg(long, value_name = "DIR", global = true)]

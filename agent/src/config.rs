@@ -27,6 +27,10 @@ pub const SAMPLE_INTERVAL_S: std::ops::RangeInclusive<u32> = 1..=30;
 pub const INTERVAL_DEFAULT_S: u32 = 10;
 /// Seconds between samples when nothing else is said and the interval is not shorter.
 pub const SAMPLE_INTERVAL_DEFAULT_S: u32 = 5;
+/// Megabytes of the spool; 0 is none.
+pub const SPOOL_MB: std::ops::RangeInclusive<u32> = 8..=16_384;
+/// Megabytes of the spool when nothing else is said: a week or more of an ordinary device.
+pub const SPOOL_DEFAULT_MB: u32 = 64;
 /// Bytes of a certificate file that are read.
 pub const CA_FILE_BYTES_MAX: u64 = 4 << 20;
 /// Bytes of a device key.
@@ -45,6 +49,8 @@ pub struct Config {
     pub sample_interval_s: u32,
     /// The agent's own folder.
     pub state_dir: StateDir,
+    /// Bytes of reports kept on disk; 0 for none.
+    pub spool_bytes: u64,
     /// Where OpenClaw may be.
     pub openclaw: OpenClawPlaces,
 }
@@ -137,11 +143,13 @@ impl Config {
         }
         let destination = if sends { destination(args, &settings, &mut faults) } else { None };
         let (interval_s, sample_interval_s) = intervals(args, &settings, &mut faults);
+        let spool_bytes = spool_bytes(args, &settings, &mut faults);
         let config = Config {
             destination,
             interval_s,
             sample_interval_s,
             state_dir: state_dir(args, &settings, surroundings),
+            spool_bytes,
             openclaw: openclaw_places(args, &settings, surroundings),
         };
         if faults.is_empty() { Ok(config) } else { Err(faults) }
@@ -159,7 +167,7 @@ impl Config {
 }
 
 /// Every name that a setting may have outside the command line.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 14] = [
     "OPENCLAW_WATCH_SERVER",
     "NAS_URL",
     "OPENCLAW_WATCH_API_KEY",
@@ -168,6 +176,7 @@ const KNOWN: [&str; 13] = [
     "REPORT_INTERVAL",
     "OPENCLAW_WATCH_SAMPLE_INTERVAL",
     "OPENCLAW_WATCH_STATE_DIR",
+    "OPENCLAW_WATCH_SPOOL_MB",
     "OPENCLAW_WATCH_CA_FILE",
     "OPENCLAW_STATE_DIR",
     "OPENCLAW_CONFIG_PATH",
@@ -318,6 +327,22 @@ fn intervals(args: &Args, settings: &Settings<'_>, faults: &mut Vec<String>) -> 
         ));
     }
     (interval, sample.unwrap_or(interval.min(SAMPLE_INTERVAL_DEFAULT_S)))
+}
+
+fn spool_bytes(args: &Args, settings: &Settings<'_>, faults: &mut Vec<String>) -> u64 {
+    let (name, value) = match (&args.spool_mb, settings.get(&["OPENCLAW_WATCH_SPOOL_MB"])) {
+        (Some(value), _) => ("--spool-mb", value.as_str()),
+        (None, Some(setting)) => setting,
+        (None, None) => return u64::from(SPOOL_DEFAULT_MB) << 20,
+    };
+    match value.trim().parse().ok().filter(|mb| *mb == 0 || SPOOL_MB.contains(mb)) {
+        Some(mb) => u64::from(mb) << 20,
+        None => {
+            let (least, most) = (SPOOL_MB.start(), SPOOL_MB.end());
+            faults.push(format!("{name}: {value:?} is not a whole number from {least} to {most}, or 0"));
+            0
+        }
+    }
 }
 
 fn parse_seconds(text: &str, range: std::ops::RangeInclusive<u32>) -> Result<u32, String> {

@@ -2,7 +2,8 @@
 //!
 //! [`run`] samples on the main thread; a thread named `openclaw` asks the gateway on loopback how it
 //! is, one named `usage` reads what OpenClaw's models cost, and one named `uplink` posts the reports in
-//! [`queue`]. A slow gateway, a large database or an absent server never moves a sample.
+//! [`queue`], which keeps them in [`spool`]. A slow gateway, a large database or an absent server never
+//! moves a sample.
 //!
 //! What the server answers can do two things here: let a report be forgotten and make reports more
 //! frequent while somebody looks. Everything else in an answer is ignored.
@@ -15,5 +16,6 @@ pub mod openclaw;
 pub mod queue;
 pub mod report;
 pub mod run;
+pub mod spool;
 pub mod state_dir;
 pub mod uplink;

@@ -1,219 +1,491 @@
-//! Reports that are not acknowledged yet, in memory, oldest first.
+//! Reports that are not acknowledged yet: in the spool, or in memory where that cannot be used.
+//!
+//! The newest report goes first, once: whoever looks at the device sees how it is now. The others
+//! follow oldest first.
+//!
+//! The usage events of a report count as delivered when the server has it, and not when the spool has:
+//! what is on disk may still be lost, to a power cut or for want of room.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 
-use crate::openclaw::usage::Ticket;
+use wire::BootId;
 
-/// Bytes of reports that are kept while the server is away: some days of an ordinary device.
+use crate::openclaw::usage::Ticket;
+use crate::spool::Spool;
+use crate::spool::record::Key;
+
+/// Bytes of reports that are kept in memory while neither the server nor the spool takes them: some
+/// days of an ordinary device.
 pub const QUEUE_BYTES_MAX: usize = 16 << 20;
 const _: () = assert!(QUEUE_BYTES_MAX >= 2 * wire::bounds::FRAME_BYTES_MAX);
 
 /// What a waiting report costs besides its bytes.
 const OVERHEAD_BYTES: usize = 64;
+/// Reports that move from memory into a spool that works again, with each new one: a disk that was
+/// full must not hold up a sample.
+const MOVES_MAX: usize = 16;
 
 /// Waiting reports, bounded by their bytes.
 #[derive(Debug)]
 pub struct Queue {
-    waiting: VecDeque<Waiting>,
+    boot: BootId,
+    next_seq: u64,
+    /// The newest report, until it was tried. It waits below as well.
+    fresh: Option<Waiting>,
+    spool: Option<Spool>,
+    memory: VecDeque<Waiting>,
     bytes: usize,
     bytes_max: usize,
-    next_id: u64,
     dropped: u64,
-    /// Events of reports that were dropped.
+    /// Which waiting reports of this run hold usage events.
+    usage: Vec<(Key, Ticket)>,
+    /// Events of reports that were lost.
     lost: Vec<Ticket>,
+    trouble: Option<Trouble>,
+    news: Vec<String>,
 }
 
 /// One report that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    /// Tells it from every other report of this queue.
-    pub id: u64,
+    /// Its number, which stays with it: the server may have it already.
+    pub key: Key,
     /// Its frame.
     pub frame: Arc<[u8]>,
-    /// Its number, once it was sent for the first time: the server may have it already, so the number
-    /// stays.
-    pub seq: Option<u64>,
-    /// The usage events in it.
-    pub usage: Option<Ticket>,
+    /// Whether it is the newest one, tried for the first time.
+    pub fresh: bool,
+}
+
+/// What is wrong with the spool. Said once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    Write,
+    Read,
 }
 
 impl Queue {
-    /// A queue of at most `bytes_max`, what it takes to keep the reports included.
-    pub fn new(bytes_max: usize) -> Queue {
-        Queue { waiting: VecDeque::new(), bytes: 0, bytes_max, next_id: 0, dropped: 0, lost: Vec::new() }
+    /// A queue of at most `bytes_max` in memory, what it takes to keep the reports included.
+    pub fn new(boot: BootId, spool: Option<Spool>, bytes_max: usize) -> Queue {
+        let mut queue = Queue {
+            boot,
+            next_seq: 0,
+            fresh: None,
+            spool,
+            memory: VecDeque::new(),
+            bytes: 0,
+            bytes_max,
+            dropped: 0,
+            usage: Vec::new(),
+            lost: Vec::new(),
+            trouble: None,
+            news: Vec::new(),
+        };
+        queue.count_losses();
+        queue
+    }
+
+    /// The number of the next report.
+    pub fn number(&mut self) -> Key {
+        let key = Key { boot: self.boot, seq: self.next_seq };
+        self.next_seq += 1;
+        key
     }
 
     /// Adds the newest report, and drops the oldest ones if it would be too much.
-    pub fn push(&mut self, frame: Vec<u8>, usage: Option<Ticket>) {
-        self.bytes += frame.len() + OVERHEAD_BYTES;
-        self.waiting.push_back(Waiting { id: self.next_id, frame: frame.into(), seq: None, usage });
-        self.next_id += 1;
-        // The newest one always stays: a single frame is smaller than any sensible bound.
-        while self.bytes > self.bytes_max && self.waiting.len() > 1 {
-            let oldest = self.pop();
-            self.lost.extend(oldest.and_then(|waiting| waiting.usage));
-            self.dropped += 1;
-        }
+    pub fn push(&mut self, key: Key, frame: Vec<u8>, usage: Option<Ticket>) {
+        self.usage.extend(usage.map(|ticket| (key, ticket)));
+        let waiting = Waiting { key, frame: frame.into(), fresh: false };
+        self.keep(waiting.clone());
+        self.fresh = Some(Waiting { fresh: true, ..waiting });
     }
 
-    /// The oldest report.
-    pub fn front(&self) -> Option<Waiting> {
-        self.waiting.front().cloned()
+    fn keep(&mut self, waiting: Waiting) {
+        match self.write(&waiting) {
+            Some(Ok(())) => {
+                for _ in 0..MOVES_MAX {
+                    let Some(front) = self.memory.front().cloned() else { break };
+                    if !matches!(self.write(&front), Some(Ok(()))) {
+                        break;
+                    }
+                    self.pop();
+                }
+                if self.trouble.take_if(|trouble| *trouble == Trouble::Write).is_some() {
+                    self.news.push("reports are kept on disk again".into());
+                }
+            }
+            failed => {
+                if let Some(Err(error)) = failed
+                    && self.trouble.replace(Trouble::Write) != Some(Trouble::Write)
+                {
+                    self.news.push(format!("reports are kept in memory only, the spool fails: {error}"));
+                }
+                self.bytes += waiting.frame.len() + OVERHEAD_BYTES;
+                self.memory.push_back(waiting);
+                // The newest one always stays: a single frame is smaller than any sensible bound.
+                let before = self.memory.len();
+                while self.bytes > self.bytes_max && self.memory.len() > 1 {
+                    self.pop();
+                }
+                self.count_dropped((before - self.memory.len()) as u64, "memory");
+            }
+        }
+        self.count_losses();
     }
 
-    /// The oldest report, if it is still the one with this id, now has this frame and number.
-    pub fn number(&mut self, id: u64, frame: Arc<[u8]>, seq: u64) {
-        if let Some(front) = self.waiting.front_mut().filter(|front| front.id == id) {
-            self.bytes = self.bytes - front.frame.len() + frame.len();
-            (front.frame, front.seq) = (frame, Some(seq));
-        }
+    fn write(&mut self, waiting: &Waiting) -> Option<io::Result<()>> {
+        Some(self.spool.as_mut()?.append(waiting.key.seq, &waiting.frame))
     }
 
-    /// Takes the report with this id out, if it is still the oldest one: it may have been dropped
-    /// while it was on its way.
-    pub fn forget(&mut self, id: u64) {
-        if self.waiting.front().is_some_and(|front| front.id == id) {
-            self.pop();
+    /// The report to send now. It waits on until it is forgotten.
+    pub fn pick(&mut self) -> Option<Waiting> {
+        if let Some(fresh) = self.fresh.take() {
+            return Some(fresh);
         }
+        let in_memory = self.memory.front();
+        let spooled = self.spool.as_ref().and_then(Spool::oldest);
+        // What is in memory is of this run; a spool may hold reports of earlier ones.
+        let memory_first = match (in_memory, spooled) {
+            (Some(waiting), Some(key)) => key.boot == self.boot && waiting.key.seq < key.seq,
+            (in_memory, _) => in_memory.is_some(),
+        };
+        let read = match &mut self.spool {
+            Some(spool) if !memory_first => spool.read_oldest(),
+            _ => Ok(None),
+        };
+        self.count_losses();
+        match read {
+            Ok(Some((key, frame))) => return Some(Waiting { key, frame: frame.into(), fresh: false }),
+            Ok(None) => {}
+            Err(error) => {
+                if self.trouble.replace(Trouble::Read) != Some(Trouble::Read) {
+                    self.news.push(format!("the spool cannot be read: {error}"));
+                }
+            }
+        }
+        self.memory.front().cloned()
     }
 
-    /// Puts reports, the first of them foremost, in the place of the oldest one. Its usage events are in
-    /// the first.
-    pub fn replace(&mut self, id: u64, frames: impl DoubleEndedIterator<Item = Vec<u8>>) {
-        if self.waiting.front().is_none_or(|front| front.id != id) {
-            return;
+    /// Nothing is left to do about this report. Gives the usage events in it, unless they were lost
+    /// before.
+    pub fn forget(&mut self, key: Key) -> Option<Ticket> {
+        self.fresh.take_if(|fresh| fresh.key == key);
+        if let Some(at) = self.memory.iter().position(|waiting| waiting.key == key) {
+            if let Some(waiting) = self.memory.remove(at) {
+                self.bytes -= waiting.frame.len() + OVERHEAD_BYTES;
+            }
+        } else if let Some(spool) = &mut self.spool {
+            spool.forget(key);
         }
-        let usage = self.pop().and_then(|waiting| waiting.usage);
-        for frame in frames.rev() {
-            self.bytes += frame.len() + OVERHEAD_BYTES;
-            self.waiting.push_front(Waiting {
-                id: self.next_id,
-                frame: frame.into(),
-                seq: None,
-                usage: None,
-            });
-            self.next_id += 1;
+        self.take_usage(key)
+    }
+
+    /// Puts reports into the place of one. They are kept before that one is forgotten: if the agent
+    /// is killed in between, rows are sent twice rather than never. Its usage events are in the first.
+    pub fn replace(&mut self, key: Key, parts: impl IntoIterator<Item = (Key, Vec<u8>)>) {
+        let mut usage = self.take_usage(key);
+        for (key, frame) in parts {
+            self.usage.extend(usage.take().map(|ticket| (key, ticket)));
+            self.keep(Waiting { key, frame: frame.into(), fresh: false });
         }
-        if let Some(first) = self.waiting.front_mut() {
-            first.usage = usage;
-        }
+        self.forget(key);
     }
 
     /// How many reports wait.
     pub fn len(&self) -> usize {
-        self.waiting.len()
+        self.memory.len() + self.on_disk()
+    }
+
+    /// How many of them survive the agent.
+    pub fn on_disk(&self) -> usize {
+        self.spool.as_ref().map_or(0, Spool::len)
     }
 
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.len() == 0
     }
 
-    /// How many were dropped since this was last asked.
-    pub fn take_dropped(&mut self) -> u64 {
-        std::mem::take(&mut self.dropped)
+    /// Whether the newest report was not tried yet.
+    pub fn has_fresh(&self) -> bool {
+        self.fresh.is_some()
     }
 
-    /// The usage events of reports that were dropped since this was last asked.
+    /// How many reports were lost since the agent started: for want of room or to a bad disk.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// What to tell the person who reads the log, since this was last asked.
+    pub fn take_news(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// The usage events of reports that were lost since this was last asked.
     pub fn take_lost(&mut self) -> Vec<Ticket> {
         std::mem::take(&mut self.lost)
     }
 
-    fn pop(&mut self) -> Option<Waiting> {
-        let front = self.waiting.pop_front()?;
-        self.bytes -= front.frame.len() + OVERHEAD_BYTES;
-        Some(front)
+    fn take_usage(&mut self, key: Key) -> Option<Ticket> {
+        let at = self.usage.iter().position(|(of, _)| *of == key)?;
+        Some(self.usage.swap_remove(at).1)
+    }
+
+    fn holds(&self, key: Key) -> bool {
+        self.spool.as_ref().is_some_and(|spool| spool.contains(key))
+            || self.memory.iter().any(|waiting| waiting.key == key)
+    }
+
+    fn count_losses(&mut self) {
+        for (key, ticket) in std::mem::take(&mut self.usage) {
+            if self.holds(key) {
+                self.usage.push((key, ticket));
+            } else {
+                self.lost.push(ticket);
+            }
+        }
+        let Some(spool) = &mut self.spool else { return };
+        let (dropped, damaged) = (spool.take_dropped(), spool.take_damaged());
+        self.count_dropped(dropped, "the spool");
+        if damaged > 0 {
+            self.dropped += damaged;
+            self.news.push(format!("{damaged} damaged places of the spool are passed over"));
+        }
+    }
+
+    fn count_dropped(&mut self, dropped: u64, full: &str) {
+        if dropped > 0 {
+            self.dropped += dropped;
+            self.news.push(format!("{dropped} of the oldest reports are dropped: {full} is full"));
+        }
+    }
+
+    fn pop(&mut self) {
+        if let Some(front) = self.memory.pop_front() {
+            self.bytes -= front.frame.len() + OVERHEAD_BYTES;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spool::testing::Memory;
 
     const FRAME: usize = 100;
     const ROOM: usize = FRAME + OVERHEAD_BYTES;
-
-    /// First byte of each waiting frame.
-    fn show(queue: &Queue) -> String {
-        queue.waiting.iter().map(|waiting| char::from(waiting.frame[0])).collect()
-    }
+    const BOOT: BootId = BootId([1; 16]);
 
     fn frame(letter: char) -> Vec<u8> {
         vec![letter as u8; FRAME]
     }
 
+    fn push(queue: &mut Queue, letters: &str) {
+        for letter in letters.chars() {
+            let key = queue.number();
+            queue.push(key, frame(letter), None);
+        }
+    }
+
     fn queue(letters: &str) -> Queue {
-        let mut queue = Queue::new(3 * ROOM);
-        letters.chars().for_each(|letter| queue.push(frame(letter), None));
+        let mut queue = Queue::new(BOOT, None, 3 * ROOM);
+        push(&mut queue, letters);
         queue
     }
 
+    fn spooled(disk: &Memory, boot: BootId) -> Queue {
+        let spool = Spool::open(Box::new(disk.clone()), 0, boot).unwrap();
+        Queue::new(boot, Some(spool), 3 * ROOM)
+    }
+
+    fn letter(waiting: &Waiting) -> char {
+        char::from(waiting.frame[0])
+    }
+
+    /// First byte of each frame in the order of sending when every one is acknowledged.
+    fn drain(queue: &mut Queue) -> String {
+        let mut letters = String::new();
+        while let Some(waiting) = queue.pick() {
+            letters.push(letter(&waiting));
+            queue.forget(waiting.key);
+        }
+        assert_eq!((queue.bytes, queue.len(), queue.is_empty()), (0, 0, true));
+        letters
+    }
+
     #[test]
-    fn the_oldest_are_dropped_and_counted() {
+    fn without_a_spool_the_oldest_are_dropped_and_counted() {
         let mut queue = queue("abc");
-        assert_eq!((show(&queue).as_str(), queue.take_dropped()), ("abc", 0));
-        queue.push(frame('d'), None);
-        queue.push(frame('e'), None);
-        assert_eq!((show(&queue).as_str(), queue.take_dropped()), ("cde", 2));
-        assert_eq!(queue.take_dropped(), 0);
-        queue.push(vec![b'X'; 10 * ROOM], None);
-        assert_eq!((show(&queue).as_str(), queue.take_dropped()), ("X", 3));
-        queue.push(frame('f'), None);
-        assert_eq!(show(&queue), "f");
-        assert_eq!(queue.bytes, ROOM);
+        assert_eq!((queue.len(), queue.dropped()), (3, 0));
+        push(&mut queue, "de");
+        assert_eq!((queue.len(), queue.dropped(), queue.take_news().len()), (3, 2, 2));
+        let key = queue.number();
+        queue.push(key, vec![b'X'; 10 * ROOM], None);
+        assert_eq!((queue.len(), queue.dropped()), (1, 5));
+        push(&mut queue, "f");
+        assert_eq!(drain(&mut queue), "f");
+    }
+
+    #[test]
+    fn the_newest_goes_first_once_and_then_the_oldest() {
+        for mut queue in [queue("abc"), {
+            let mut queue = spooled(&Memory::default(), BOOT);
+            push(&mut queue, "abc");
+            queue
+        }] {
+            let newest = queue.pick().unwrap();
+            assert_eq!((letter(&newest), newest.fresh, newest.key.seq), ('c', true, 2));
+            // It was not acknowledged.
+            let oldest = queue.pick().unwrap();
+            assert_eq!((letter(&oldest), oldest.fresh), ('a', false));
+            queue.forget(oldest.key);
+            push(&mut queue, "d");
+            assert!(queue.has_fresh());
+            assert_eq!(drain(&mut queue), "dbc");
+        }
     }
 
     #[test]
     fn an_acknowledgement_is_only_for_the_report_it_was_meant_for() {
         let mut queue = queue("abc");
-        let sent = queue.front().unwrap();
-        queue.push(frame('d'), None);
-        assert_eq!(show(&queue), "bcd", "a was dropped while it was on its way");
-        queue.forget(sent.id);
-        queue.number(sent.id, frame('z').into(), 7);
-        queue.replace(sent.id, [frame('y')].into_iter());
-        assert_eq!(show(&queue), "bcd");
-        queue.forget(queue.front().unwrap().id);
-        assert_eq!(show(&queue), "cd");
-    }
-
-    #[test]
-    fn a_number_stays_with_its_report() {
-        let mut queue = queue("ab");
-        let front = queue.front().unwrap();
-        assert_eq!(front.seq, None);
-        queue.number(front.id, vec![b'A'; FRAME + 5].into(), 7);
-        let front = queue.front().unwrap();
-        assert_eq!((front.seq, front.frame[0]), (Some(7), b'A'));
-        assert_eq!(queue.bytes, 2 * ROOM + 5);
-        queue.forget(front.id);
-        queue.forget(queue.front().unwrap().id);
-        assert_eq!((queue.bytes, queue.len(), queue.is_empty()), (0, 0, true));
+        queue.pick();
+        let sent = queue.pick().unwrap();
+        assert_eq!(letter(&sent), 'a');
+        push(&mut queue, "d");
+        assert_eq!(queue.len(), 3, "a was dropped while it was on its way");
+        queue.forget(sent.key);
+        assert_eq!(drain(&mut queue), "dbc");
     }
 
     #[test]
     fn parts_take_the_place_of_the_whole() {
-        let mut queue = queue("ab");
-        let front = queue.front().unwrap();
-        queue.replace(front.id, [frame('1'), frame('2')].into_iter());
-        assert_eq!(show(&queue), "12b");
-        assert_eq!(queue.bytes, 3 * ROOM);
-        assert_ne!(queue.front().unwrap().id, front.id);
+        let mut queue = queue("a");
+        let whole = queue.pick().unwrap();
+        let parts = [(queue.number(), frame('1')), (queue.number(), frame('2'))];
+        queue.replace(whole.key, parts);
+        assert_eq!(drain(&mut queue), "12");
     }
 
     #[test]
-    fn usage_stays_with_its_report_or_is_said_to_be_lost() {
-        let mut queue = Queue::new(3 * ROOM);
-        let ticket = Some(Ticket::default());
-        queue.push(frame('a'), ticket);
-        queue.push(frame('b'), None);
-        queue.replace(queue.front().unwrap().id, [frame('1'), frame('2')].into_iter());
-        let usage: Vec<_> = queue.waiting.iter().map(|waiting| waiting.usage).collect();
-        assert_eq!(usage, [ticket, None, None]);
+    fn a_full_disk_is_said_once_and_the_memory_goes_on() {
+        let disk = Memory::default();
+        let mut queue = spooled(&disk, BOOT);
+        push(&mut queue, "a");
+        disk.set_room(Some(0));
+        push(&mut queue, "bc");
+        let news = queue.take_news();
+        assert!(news.len() == 1 && news[0].contains("in memory only"), "{news:?}");
+        assert_eq!((queue.on_disk(), queue.len()), (1, 3));
+        disk.set_room(None);
+        push(&mut queue, "d");
+        assert_eq!(queue.take_news(), ["reports are kept on disk again"]);
+        assert_eq!((queue.on_disk(), queue.len()), (4, 4), "what was in memory has moved");
+        assert_eq!(drain(&mut queue), "dabc");
+    }
+
+    #[test]
+    fn reports_of_an_earlier_run_are_older_than_all_of_this_one() {
+        let disk = Memory::default();
+        push(&mut spooled(&disk, BOOT), "abc");
+        let mut queue = spooled(&disk, BootId([2; 16]));
+        disk.set_room(Some(0));
+        push(&mut queue, "d");
+        assert_eq!(drain(&mut queue), "dabc");
+    }
+
+    #[test]
+    fn a_spool_that_cannot_be_read_is_said_once_and_the_memory_goes_on() {
+        let disk = Memory::default();
+        let mut queue = spooled(&disk, BOOT);
+        push(&mut queue, "a");
+        disk.set_room(Some(0));
+        push(&mut queue, "b");
+        queue.take_news();
+        disk.set_read_errors(2);
+        assert_eq!(letter(&queue.pick().unwrap()), 'b', "the newest");
+        assert_eq!(letter(&queue.pick().unwrap()), 'b', "a cannot be read now");
+        assert_eq!(letter(&queue.pick().unwrap()), 'b');
+        assert_eq!(queue.take_news().len(), 1);
+        assert_eq!(drain(&mut queue), "ab");
+    }
+
+    fn push_usage(queue: &mut Queue, letter: char) -> Key {
+        let key = queue.number();
+        queue.push(key, frame(letter), Some(Ticket::default()));
+        key
+    }
+
+    #[test]
+    fn usage_stays_with_its_report_until_that_is_forgotten() {
+        for mut queue in [queue(""), spooled(&Memory::default(), BOOT)] {
+            let whole = push_usage(&mut queue, 'a');
+            push(&mut queue, "b");
+            let parts = [(queue.number(), frame('1')), (queue.number(), frame('2'))];
+            let [first, second] = [parts[0].0, parts[1].0];
+            queue.replace(whole, parts);
+            assert_eq!(queue.forget(whole), None);
+            assert_eq!(queue.forget(second), None);
+            assert_eq!(queue.forget(first), Some(Ticket::default()));
+            assert_eq!(queue.forget(first), None);
+            assert_eq!(queue.take_lost(), []);
+        }
+    }
+
+    #[test]
+    fn usage_in_a_report_that_is_dropped_from_memory_is_lost() {
+        let mut queue = queue("");
+        let key = push_usage(&mut queue, 'a');
+        push(&mut queue, "bc");
         assert_eq!(queue.take_lost(), []);
-        queue.push(frame('c'), None);
+        push(&mut queue, "d");
         assert_eq!(queue.take_lost(), [Ticket::default()]);
         assert_eq!(queue.take_lost(), []);
+        assert_eq!(queue.forget(key), None, "it was acknowledged too late");
+    }
+
+    #[test]
+    fn usage_in_a_report_that_the_spool_drops_is_lost() {
+        let mut queue = spooled(&Memory::default(), BOOT);
+        let key = push_usage(&mut queue, 'a');
+        let mut pushed = 0;
+        while queue.dropped() == 0 {
+            assert_eq!(queue.take_lost(), []);
+            assert!(pushed < 20, "the spool is bounded");
+            let key = queue.number();
+            queue.push(key, vec![b'X'; wire::bounds::FRAME_BYTES_MAX], None);
+            pushed += 1;
+        }
+        assert_eq!(queue.take_lost(), [Ticket::default()]);
+        assert_eq!(queue.forget(key), None);
+    }
+
+    #[test]
+    fn usage_in_a_report_that_cannot_be_read_any_more_is_lost() {
+        let disk = Memory::default();
+        let mut queue = spooled(&disk, BOOT);
+        push_usage(&mut queue, 'a');
+        push(&mut queue, "b");
+        assert_eq!(queue.pick().map(|newest| letter(&newest)), Some('b'));
+        disk.set_read_errors(3);
+        while queue.take_lost().is_empty() {
+            assert!(queue.len() == 2, "it is not given up before it is lost");
+            queue.pick();
+        }
+        assert_eq!(drain(&mut queue), "b");
+    }
+
+    #[test]
+    fn usage_moves_with_its_report_from_memory_to_disk_and_not_to_another_run() {
+        let disk = Memory::default();
+        let mut queue = spooled(&disk, BOOT);
+        disk.set_room(Some(0));
+        let key = push_usage(&mut queue, 'a');
+        disk.set_room(None);
+        push(&mut queue, "b");
+        assert_eq!((queue.on_disk(), queue.take_lost().len()), (2, 0));
+        let mut next = spooled(&disk, BootId([2; 16]));
+        assert_eq!((next.len(), next.forget(key)), (2, None), "its reader starts where the cursors are");
+        assert_eq!(queue.forget(key), Some(Ticket::default()));
     }
 }

@@ -7,15 +7,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
-use wire::{Ack, Report};
+use wire::{Ack, BootId, Report};
 
 use crate::collect::disks::{DiskCollector, DiskThread};
-use crate::collect::{Collector, SETTLE};
+use crate::collect::{Collector, SETTLE, Sample};
 use crate::config::{Config, Destination, OpenClawPlaces};
 use crate::openclaw::usage::{self, Cursors, Feed, Portion, Reader, Ticket};
 use crate::openclaw::{Latest, View, Watcher};
 use crate::queue::{QUEUE_BYTES_MAX, Queue, Waiting};
 use crate::report::{Pending, boot_id};
+use crate::spool::{Spool, disk::Folder, record::Key};
 use crate::state_dir::Held;
 use crate::uplink::http::Http;
 use crate::uplink::{Outcome, REQUEST_MAX};
@@ -28,7 +29,9 @@ pub const CLOSE_MAX: Duration = Duration::from_secs(2);
 pub fn run(config: Config) -> anyhow::Result<()> {
     let destination = destination(&config)?;
     let held = state_dir::hold(&config.state_dir)?;
-    let shared = Arc::new(Shared::default());
+    let boot_id = boot_id()?;
+    let spool = open_spool(held.as_ref(), config.spool_bytes, boot_id);
+    let shared = Arc::new(Shared::new(Queue::new(boot_id, spool, QUEUE_BYTES_MAX)));
     let on_signal = shared.clone();
     ctrlc::set_handler(move || on_signal.stop()).context("cannot listen for a stop signal")?;
 
@@ -48,12 +51,12 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         usage::read(reader, &feed, folder);
     })?;
     let (uplink_ends, uplink_ended) = channel::<()>();
-    let (to, boot_id) = (shared.clone(), boot_id()?);
+    let to = shared.clone();
     let (http, server) = (Http::new(destination), destination.server.clone());
     spawn("uplink", move || {
         // Dropped when the thread ends in whatever way.
         let _ends = uplink_ends;
-        uplink::send(&to, &http, &server, boot_id);
+        uplink::send(&to, &http, &server);
     })?;
     log::info(format_args!(
         "openclaw-watch-agent {} reports to {} every {} s, samples every {} s",
@@ -77,6 +80,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         let mut sample = collector.sample(now);
         sample.extend(disks.sample(now));
         sample.extend(view.sample());
+        sample.extend(shared.sample());
         pending.push(unix_ms(), &sample);
         // A report that is due at the same moment as a sample holds that sample.
         let due = now >= reports.next;
@@ -97,12 +101,15 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     drop(stop_openclaw);
     // Nothing is ever sent: this waits for the thread's end.
     let _ = uplink_ended.recv_timeout(CLOSE_MAX);
+    let (on_disk, left) = shared.left();
     // It writes down how far it came. If it is reading just now, that is read again.
     shared.usage.close();
     let _ = usage_ended.recv_timeout(CLOSE_MAX);
-    let left = shared.queued();
-    if left > 0 {
-        log::warn(format_args!("stopped; {left} reports were not sent"));
+    if on_disk > 0 {
+        log::info(format_args!("stopped; {on_disk} reports stay on disk until the next start"));
+    }
+    if left > on_disk {
+        log::warn(format_args!("stopped; {} reports were not sent", left - on_disk));
     }
     Ok(())
 }
@@ -193,18 +200,42 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> anyhow::Result<()>
     Ok(())
 }
 
+/// The spool in the agent's folder. Without one reports are kept in memory, which is said.
+fn open_spool(held: Option<&Held>, bytes: u64, boot: BootId) -> Option<Spool> {
+    let folder = held.filter(|_| bytes > 0)?.path().join("spool");
+    match Folder::open(&folder).and_then(|disk| Spool::open(Box::new(disk), bytes, boot)) {
+        Ok(spool) => {
+            if !spool.is_empty() {
+                log::info(format_args!("{} reports of an earlier run are still to be sent", spool.len()));
+            }
+            Some(spool)
+        }
+        Err(error) => {
+            log::warn(format_args!(
+                "reports are kept in memory only, the spool {} cannot be used: {error}",
+                folder.display()
+            ));
+            None
+        }
+    }
+}
+
 /// Adds the usage events that are ready, and puts the report into the queue.
 fn enqueue(shared: &Shared, mut report: Report) {
-    let usage = shared.usage.take().map(|(ticket, events)| {
+    let key = shared.number();
+    report.agent.boot = Some((key.boot, key.seq));
+    if let Some((ticket, events)) = shared.usage.take() {
         report.usage = events;
-        ticket
-    });
-    match wire::frame::encode(&report) {
-        Ok(frame) => shared.push(frame, usage),
-        Err(error) => {
-            shared.settle(usage, false);
-            log::warn(format_args!("a report is dropped: {error}"));
+        if let Ok(frame) = wire::frame::encode(&report) {
+            return shared.push(key, frame, Some(ticket));
         }
+        // The rest may fit without them, and they are read again.
+        report.usage.clear();
+        shared.settle(Some(ticket), false);
+    }
+    match wire::frame::encode(&report) {
+        Ok(frame) => shared.push(key, frame, None),
+        Err(error) => log::warn(format_args!("a report is dropped: {error}")),
     }
 }
 
@@ -256,14 +287,12 @@ struct State {
     closing: Option<Instant>,
 }
 
-impl Default for Shared {
-    fn default() -> Shared {
-        let state = State { queue: Queue::new(QUEUE_BYTES_MAX), live: false, stop: false, closing: None };
+impl Shared {
+    fn new(queue: Queue) -> Shared {
+        let state = State { queue, live: false, stop: false, closing: None };
         Shared { state: Mutex::new(state), changed: Condvar::new(), usage: Feed::default() }
     }
-}
 
-impl Shared {
     /// Asks for a stop.
     pub fn stop(&self) {
         self.lock().stop = true;
@@ -287,6 +316,11 @@ impl Shared {
         self.wait(wait, |state| state.closing.is_some());
     }
 
+    /// Lets live reports and other devices go first: not longer than until a new report or closing.
+    pub(crate) fn rest(&self, wait: Duration) {
+        self.wait(wait, |state| state.closing.is_some() || state.queue.has_fresh());
+    }
+
     fn wait(&self, wait: Duration, until: impl Fn(&State) -> bool) {
         if !wait.is_zero() {
             let waited = self.changed.wait_timeout_while(self.lock(), wait, |state| !until(state));
@@ -294,45 +328,77 @@ impl Shared {
         }
     }
 
-    /// The oldest report and, when closing, until when it may be sent. Waits for one; nothing when
+    /// The report to send and, when closing, until when it may be sent. Waits for one; nothing when
     /// closing and there is none left.
     pub(crate) fn next(&self) -> Option<(Waiting, Option<Instant>)> {
         let mut state = self.lock();
-        loop {
-            match (state.queue.front(), state.closing) {
-                (Some(waiting), closing) => return Some((waiting, closing)),
-                (None, Some(_)) => return None,
+        let next = loop {
+            match (state.queue.pick(), state.closing) {
+                (Some(waiting), closing) => break Some((waiting, closing)),
+                (None, Some(_)) => break None,
                 (None, None) => {
                     state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
             }
-        }
+        };
+        self.tell(state);
+        next
     }
 
-    fn push(&self, frame: Vec<u8>, usage: Option<Ticket>) {
+    pub(crate) fn number(&self) -> Key {
+        self.lock().queue.number()
+    }
+
+    fn push(&self, key: Key, frame: Vec<u8>, usage: Option<Ticket>) {
         let mut state = self.lock();
-        state.queue.push(frame, usage);
-        let (dropped, lost) = (state.queue.take_dropped(), state.queue.take_lost());
-        drop(state);
-        lost.into_iter().for_each(|ticket| self.settle(Some(ticket), false));
-        if dropped > 0 {
-            log::warn(format_args!(
-                "{dropped} of the oldest reports are dropped: more than {} MiB wait for the server",
-                QUEUE_BYTES_MAX >> 20
-            ));
-        }
+        state.queue.push(key, frame, usage);
+        self.tell(state);
         self.changed.notify_all();
     }
 
-    /// The usage events of a report are safe with the server, or they are lost.
-    pub(crate) fn settle(&self, usage: Option<Ticket>, safe: bool) {
+    /// Nothing is left to do about this report: the server has it, or it is given up.
+    pub(crate) fn forget(&self, key: Key, safe: bool) {
+        let mut state = self.lock();
+        let usage = state.queue.forget(key);
+        self.tell(state);
+        self.settle(usage, safe);
+    }
+
+    /// The usage events of a report are safe with the server, or they are lost. A report that is on disk
+    /// may be lost yet: a power cut takes it, or a newer one its room.
+    fn settle(&self, usage: Option<Ticket>, safe: bool) {
         if let Some(ticket) = usage {
             self.usage.settle(ticket, safe);
         }
     }
 
+    /// Says what is new about the queue, once nobody has to wait for that.
+    fn tell(&self, mut state: MutexGuard<'_, State>) {
+        let (news, lost) = (state.queue.take_news(), state.queue.take_lost());
+        drop(state);
+        lost.into_iter().for_each(|ticket| self.settle(Some(ticket), false));
+        news.iter().for_each(log::warn);
+    }
+
+    /// How the queue is, as figures.
+    fn sample(&self) -> Sample {
+        let mut sample = Sample::default();
+        let state = self.lock();
+        sample.gauge("reports_waiting", state.queue.len() as f64);
+        sample.counter("reports_dropped_total", state.queue.dropped());
+        sample
+    }
+
+    /// Reports on disk, and in all.
+    fn left(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.queue.on_disk(), state.queue.len())
+    }
+
     pub(crate) fn with_queue(&self, change: impl FnOnce(&mut Queue)) {
-        change(&mut self.lock().queue);
+        let mut state = self.lock();
+        change(&mut state.queue);
+        self.tell(state);
     }
 
     pub(crate) fn queued(&self) -> usize {
@@ -357,6 +423,10 @@ impl Shared {
 mod tests {
     use super::*;
 
+    fn shared() -> Shared {
+        Shared::new(Queue::new(BootId([1; 16]), None, QUEUE_BYTES_MAX))
+    }
+
     #[test]
     fn moments_do_not_drift_and_missed_ones_are_skipped() {
         let start = Instant::now();
@@ -373,7 +443,7 @@ mod tests {
 
     #[test]
     fn a_stop_ends_the_wait_for_the_next_sample() {
-        let shared = Shared::default();
+        let shared = shared();
         assert!(shared.wait_until(Instant::now()));
         shared.stop();
         assert!(!shared.wait_until(Instant::now() + Duration::from_secs(3_600)));
@@ -381,14 +451,14 @@ mod tests {
 
     #[test]
     fn closing_ends_a_pause_and_then_the_queue() {
-        let shared = Shared::default();
-        shared.push(vec![1], None);
+        let shared = shared();
+        shared.push(shared.number(), vec![1], None);
         let deadline = Instant::now() + CLOSE_MAX;
         shared.close(deadline);
         shared.pause(Duration::from_secs(3_600));
         let (waiting, closing) = shared.next().unwrap();
         assert_eq!((&waiting.frame[..], closing), (&[1][..], Some(deadline)));
-        shared.with_queue(|queue| queue.forget(waiting.id));
+        shared.forget(waiting.key, true);
         assert_eq!(shared.next(), None);
     }
 }

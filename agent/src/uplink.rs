@@ -1,13 +1,12 @@
-//! Sends reports, oldest first, one at a time.
+//! Sends reports, one at a time: the newest first, then the oldest ones at a measured pace.
 //!
 //! [`Uplink`] decides what an outcome means, without I/O; [`send`] is the thread that does it.
 
 use std::fmt;
 use std::net::ToSocketAddrs;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wire::{Ack, BootId, ErrorBody};
+use wire::{Ack, ErrorBody};
 
 use crate::config::server::{Server, is_public};
 use crate::queue::Waiting;
@@ -27,6 +26,10 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 pub const BACKOFF_WRONG: Duration = Duration::from_secs(60);
 /// How long one request may take.
 pub const REQUEST_MAX: Duration = Duration::from_secs(30);
+/// The shortest rest between two old reports.
+pub const REST_MIN: Duration = Duration::from_millis(20);
+/// The longest.
+pub const REST_MAX: Duration = Duration::from_secs(1);
 /// Characters of a server's message that are repeated.
 const MESSAGE_CHARS_MAX: usize = 200;
 
@@ -167,6 +170,12 @@ pub fn backoff(failures: u32, random: u32) -> Duration {
     ceiling.mul_f64(f64::from(random) / f64::from(u32::MAX)).max(BACKOFF_MIN)
 }
 
+/// How long to rest after an old report that took this long to send. A server is busy with one device's
+/// past at most half of the time, and a slow one is asked less often.
+pub fn rest(took: Duration) -> Duration {
+    took.clamp(REST_MIN, REST_MAX)
+}
+
 /// A status that is no success, with what the server says about it.
 fn refusal(status: u16, body: &[u8]) -> String {
     match serde_json::from_slice::<ErrorBody>(body) {
@@ -181,8 +190,8 @@ fn shorten(text: &str) -> &str {
 
 /// Sends what is in the queue until it is closed, then what is left while there is time: the body of
 /// the thread `uplink`.
-pub fn send(shared: &Shared, http: &Http, server: &Server, boot_id: BootId) {
-    let mut sender = Sender { shared, http, boot_id, next_seq: 0, uplink: Uplink::default() };
+pub fn send(shared: &Shared, http: &Http, server: &Server) {
+    let mut sender = Sender { shared, http, uplink: Uplink::default() };
     let mut warned = server.is_https();
     while let Some((waiting, closing)) = shared.next() {
         if !warned {
@@ -205,16 +214,15 @@ pub fn send(shared: &Shared, http: &Http, server: &Server, boot_id: BootId) {
 struct Sender<'a> {
     shared: &'a Shared,
     http: &'a Http,
-    boot_id: BootId,
-    next_seq: u64,
     uplink: Uplink,
 }
 
 impl Sender<'_> {
     /// Tries once. Whether the report has to be sent again.
     fn send_one(&mut self, waiting: Waiting, timeout: Duration) -> bool {
-        let Some(waiting) = self.numbered(waiting) else { return false };
+        let begun = Instant::now();
         let outcome = self.http.post(&waiting.frame, timeout);
+        let took = begun.elapsed();
         let random = getrandom::u32().unwrap_or(u32::MAX / 2);
         let decision = self.uplink.on_outcome(&outcome, random);
         if let Some(say) = decision.say {
@@ -227,40 +235,15 @@ impl Sender<'_> {
         self.shared.set_live(decision.live);
         match decision.fate {
             Fate::Keep => {}
-            Fate::Forget => {
-                self.shared.with_queue(|queue| queue.forget(waiting.id));
-                self.shared.settle(waiting.usage, true);
-            }
-            Fate::Drop => self.forget(&waiting),
+            Fate::Forget => self.shared.forget(waiting.key, true),
+            Fate::Drop => self.shared.forget(waiting.key, false),
             Fate::Split => self.split(&waiting),
         }
         self.shared.pause(decision.wait);
+        if decision.wait.is_zero() && !waiting.fresh {
+            self.shared.rest(rest(took));
+        }
         decision.fate == Fate::Keep
-    }
-
-    /// The report with its number. It gets one when it is first sent and not before: numbers go up in
-    /// the order of sending, even when reports are dropped or split while they wait.
-    fn numbered(&mut self, waiting: Waiting) -> Option<Waiting> {
-        if waiting.seq.is_some() {
-            return Some(waiting);
-        }
-        let seq = self.next_seq;
-        let numbered = wire::frame::decode(&waiting.frame).and_then(|mut report| {
-            report.agent.boot = Some((self.boot_id, seq));
-            wire::frame::encode(&report)
-        });
-        match numbered {
-            Ok(frame) => {
-                self.next_seq += 1;
-                let frame: Arc<[u8]> = frame.into();
-                self.shared.with_queue(|queue| queue.number(waiting.id, frame.clone(), seq));
-                Some(Waiting { frame, seq: Some(seq), ..waiting })
-            }
-            Err(error) => {
-                self.drop_one(&waiting, &error);
-                None
-            }
-        }
     }
 
     fn split(&mut self, waiting: &Waiting) {
@@ -271,20 +254,20 @@ impl Sender<'_> {
         let Some(halves) = halves else {
             return self.drop_one(waiting, &"the server says that a single row is too large (413)");
         };
-        match halves.iter().map(wire::frame::encode).collect::<Result<Vec<_>, _>>() {
-            Ok(frames) => self.shared.with_queue(|queue| queue.replace(waiting.id, frames.into_iter())),
+        let numbered = halves.map(|mut half| {
+            let key = self.shared.number();
+            half.agent.boot = Some((key.boot, key.seq));
+            wire::frame::encode(&half).map(|frame| (key, frame))
+        });
+        match numbered.into_iter().collect::<Result<Vec<_>, _>>() {
+            Ok(parts) => self.shared.with_queue(|queue| queue.replace(waiting.key, parts)),
             Err(error) => self.drop_one(waiting, &error),
         }
     }
 
     fn drop_one(&self, waiting: &Waiting, why: &dyn fmt::Display) {
         log::warn(format_args!("a report is dropped: {why}"));
-        self.forget(waiting);
-    }
-
-    fn forget(&self, waiting: &Waiting) {
-        self.shared.with_queue(|queue| queue.forget(waiting.id));
-        self.shared.settle(waiting.usage, false);
+        self.shared.forget(waiting.key, false);
     }
 }
 

@@ -157,3 +157,17 @@ fn openclaw_is_looked_for_where_it_looks_itself() {
     let config_path = places("", &[("HOME", "/h"), ("OPENCLAW_CONFIG_PATH", "~/c.json")]).config_path;
     assert_eq!(config_path, Some(Path::new("/h").join("c.json")));
 }
+
+#[test]
+fn the_spool_is_bounded_and_can_be_off() {
+    let spool =
+        |flags: &str, env: &[(&str, &str)]| read(flags, &with(env)).map(|config| config.spool_bytes >> 20);
+    assert_eq!(spool("", &[]), Ok(64));
+    assert_eq!(spool("", &[("OPENCLAW_WATCH_SPOOL_MB", " 128 ")]), Ok(128));
+    assert_eq!(spool("--spool-mb 8", &[("OPENCLAW_WATCH_SPOOL_MB", "128")]), Ok(8));
+    assert_eq!(spool("--spool-mb 0", &[]), Ok(0));
+    for wrong in ["7", "16385", "-1", "64M", "1e3"] {
+        let faults = spool(&format!("--spool-mb={wrong}"), &[]).unwrap_err();
+        assert_eq!(faults, [format!("--spool-mb: {wrong:?} is not a whole number from 8 to 16384, or 0")]);
+    }
+}

@@ -116,3 +116,9 @@ fn live_holds_until_the_server_says_otherwise_or_is_gone() {
     assert!(live(&answer(200, r#"{"accepted":0,"rejected":0,"live":true}"#)));
     assert!(!live(&refused()));
 }
+
+#[test]
+fn a_slow_server_is_asked_for_old_reports_less_often() {
+    let rests = [0, 20, 300, 1_000, 30_000].map(|took| rest(Duration::from_millis(took)).as_millis());
+    assert_eq!(rests, [20, 20, 300, 1_000, 1_000]);
+}

@@ -3,13 +3,17 @@
 // Clippy knows test functions, but not what they call.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use agent::spool::record::{Entry, Found, Key, Records};
 use wire::{BootId, Report};
 
 /// Longer than anything here can take on a busy machine: whoever waits this long waits in vain.
@@ -68,6 +72,8 @@ fn settings_that_cannot_work_are_all_named_before_anything_happens() {
 struct Server {
     url: String,
     requests: Receiver<Request>,
+    /// Whether it answers; otherwise it hangs up.
+    up: Arc<AtomicBool>,
 }
 
 struct Request {
@@ -80,9 +86,14 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (tell, requests) = channel();
+        let up = Arc::new(AtomicBool::new(true));
+        let answers_now = up.clone();
         std::thread::spawn(move || {
             let mut answers = answers.iter();
             for stream in listener.incoming() {
+                if !answers_now.load(Ordering::SeqCst) {
+                    continue;
+                }
                 let answer = answers.next().copied().unwrap_or(OK);
                 if let Some(request) = serve(stream.unwrap(), answer)
                     && tell.send(request).is_err()
@@ -91,7 +102,7 @@ impl Server {
                 }
             }
         });
-        Server { url, requests }
+        Server { url, requests, up }
     }
 
     fn request(&self) -> Request {
@@ -149,7 +160,7 @@ fn boot(report: &Report) -> (BootId, u64) {
 }
 
 #[test]
-fn what_was_not_acknowledged_is_sent_again_with_its_number_and_before_the_rest() {
+fn what_was_not_acknowledged_is_sent_again_as_the_same_bytes() {
     let home = tempfile::tempdir().unwrap();
     // No answer at all, an overloaded server, and one that is not ours: none of them is a receipt.
     let server = Server::start(&["", "503 Busy\r\nRetry-After: 1\r\n\r\n", OK]);
@@ -159,19 +170,100 @@ fn what_was_not_acknowledged_is_sent_again_with_its_number_and_before_the_rest()
     let head = first.head.to_lowercase();
     assert!(head.contains("authorization: bearer ocw_test\r\n"), "{head}");
     assert!(head.contains(&format!("content-type: {}\r\n", wire::FRAME_CONTENT_TYPE)), "{head}");
-    for _ in 0..2 {
-        assert_eq!(server.request().frame, first.frame, "the same bytes again");
-    }
-    let (boot_id, seq) = boot(&wire::frame::decode(&first.frame).unwrap());
+    let report = wire::frame::decode(&first.frame).unwrap();
+    let (boot_id, seq) = boot(&report);
     assert_eq!(seq, 0);
-    let mut t_ms = 0;
-    for expected in 1..4 {
-        let report = server.report();
-        assert_eq!(boot(&report), (boot_id, expected));
-        assert!(report.rows.t_ms[0] > t_ms, "time goes on");
-        t_ms = report.rows.t_ms[0];
+    let mut times = BTreeMap::from([(0, report.rows.t_ms[0])]);
+    let (mut frames, mut requests) = (BTreeMap::from([(0, first.frame)]), 1);
+    while times.len() < 5 || requests < times.len() + 2 {
+        let request = server.request();
+        requests += 1;
+        let report = wire::frame::decode(&request.frame).unwrap();
+        assert_eq!(boot(&report).0, boot_id);
+        times.insert(boot(&report).1, report.rows.t_ms[0]);
+        let before = frames.insert(boot(&report).1, request.frame.clone());
+        assert!(before.is_none_or(|before| before == request.frame), "the same bytes again");
     }
+    assert_eq!(requests, times.len() + 2, "the two that were not acknowledged, and no other, came twice");
+    assert!(times.keys().copied().eq(0..times.len() as u64), "{times:?}");
+    assert!(times.values().is_sorted_by(|a, b| a < b), "time goes on");
     drop(agent);
+}
+
+/// The reports that an agent with this folder has on disk.
+fn spooled(state_dir: &Path) -> BTreeSet<Key> {
+    spooled_frames(state_dir).into_keys().collect()
+}
+
+fn spooled_frames(state_dir: &Path) -> BTreeMap<Key, Vec<u8>> {
+    let mut frames = BTreeMap::new();
+    let Ok(segments) = std::fs::read_dir(state_dir.join("spool")) else { return frames };
+    let mut paths: Vec<_> = segments.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    for path in paths {
+        for found in Records::new(&std::fs::read(path).unwrap()) {
+            match found {
+                Found::Record { key, entry: Entry::Frame(frame), .. } => frames.insert(key, frame.to_vec()),
+                Found::Record { key, entry: Entry::Done, .. } => frames.remove(&key),
+                // The agent is writing there.
+                Found::Damaged => None,
+            };
+        }
+    }
+    frames
+}
+
+/// Looks until there is something to see.
+fn poll<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn every_second_of_an_outage_arrives_once_however_often_the_agent_is_killed() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Server::start(&[]);
+    server.up.store(false, Ordering::SeqCst);
+    let state = home.path().join("state");
+    let flags = ["--interval", "1", "--state-dir", state.to_str().unwrap()];
+    let mut expected = BTreeSet::new();
+    for _ in 0..2 {
+        let before = expected.len();
+        let agent = start(home.path(), &server.url, &flags);
+        poll("reports on disk", || (spooled(&state).len() >= before + 3).then_some(()));
+        // SIGKILL: the agent has no part in its end.
+        drop(agent);
+        let now = spooled(&state);
+        assert!(now.is_superset(&expected), "{now:?} {expected:?}");
+        expected = now;
+    }
+    assert!(server.requests.try_recv().is_err(), "nothing arrived yet");
+
+    server.up.store(true, Ordering::SeqCst);
+    let _agent = start(home.path(), &server.url, &flags);
+    let mut rows: BTreeMap<BootId, BTreeMap<u64, Vec<i64>>> = BTreeMap::new();
+    while !expected.is_empty() || rows.len() < 3 {
+        let report = server.report();
+        let (boot, seq) = boot(&report);
+        expected.remove(&Key { boot, seq });
+        let twice = rows.entry(boot).or_default().insert(seq, report.rows.t_ms);
+        assert_eq!(twice, None, "report {seq} of {boot} came twice");
+    }
+    for run in rows.values() {
+        assert!(run.keys().copied().eq(0..run.len() as u64), "no number is missing: {run:?}");
+        assert!(run.values().is_sorted_by(|a, b| a < b), "{run:?}");
+    }
+    let mut times: Vec<_> = rows.values().flat_map(|run| run.values().flatten()).collect();
+    let all = times.len();
+    times.sort();
+    times.dedup();
+    assert_eq!(times.len(), all, "no second is there twice");
 }
 
 #[test]
@@ -237,6 +329,7 @@ fn printed(home: &Path) -> Report {
 #[test]
 fn usage_is_sent_until_it_is_acknowledged_and_then_no_more() {
     let home = tempfile::tempdir().unwrap();
+    let in_memory = [&EACH_SECOND[..], &["--spool-mb", "0"]].concat();
     transcript(home.path(), "a", 10);
     transcript(home.path(), "b", 20);
     let report = printed(home.path());
@@ -246,14 +339,14 @@ fn usage_is_sent_until_it_is_acknowledged_and_then_no_more() {
 
     // Nothing is acknowledged before the agent is killed: the next one sends it again.
     let server = Server::start(&["503 Busy\r\nRetry-After: 60\r\n\r\n", "503 Busy\r\n\r\n"]);
-    let mut killed = start(home.path(), &server.url, &EACH_SECOND);
+    let mut killed = start(home.path(), &server.url, &in_memory);
     server.report();
     killed.0.kill().unwrap();
     killed.0.wait().unwrap();
     assert_eq!(printed(home.path()).usage, report.usage);
 
     let server = Server::start(&[]);
-    let mut agent = start(home.path(), &server.url, &EACH_SECOND);
+    let mut agent = start(home.path(), &server.url, &in_memory);
     assert_eq!(tokens(&server, 2), [10, 20]);
     // The next report is on its way only after the last one was acknowledged.
     assert_eq!(server.report().usage, []);
@@ -263,12 +356,57 @@ fn usage_is_sent_until_it_is_acknowledged_and_then_no_more() {
     assert_eq!(printed(home.path()).usage, []);
     transcript(home.path(), "c", 30);
     let server = Server::start(&[]);
-    let _agent = start(home.path(), &server.url, &EACH_SECOND);
+    let _agent = start(home.path(), &server.url, &in_memory);
     assert_eq!(
         tokens(&server, 3),
         [10, 20, 30],
         "another address may be another server, which has nothing yet"
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn usage_on_disk_is_read_again_until_the_server_has_it_and_then_no_more() {
+    let home = tempfile::tempdir().unwrap();
+    transcript(home.path(), "a", 10);
+    transcript(home.path(), "b", 20);
+    let server = Server::start(&[]);
+    server.up.store(false, Ordering::SeqCst);
+    let state = home.path().join("state");
+    let flags = ["--interval", "1", "--state-dir", state.to_str().unwrap()];
+    let killed = start(home.path(), &server.url, &flags);
+    poll("usage on disk", || {
+        let frames = spooled_frames(&state).into_values();
+        frames.map(|frame| wire::frame::decode(&frame).unwrap()).find(|report| !report.usage.is_empty())
+    });
+    drop(killed);
+
+    // A power cut could have taken the spool: the next run reads the same events again. Both reports
+    // come, and the server counts an event once by its id.
+    server.up.store(true, Ordering::SeqCst);
+    let mut agent = start(home.path(), &server.url, &flags);
+    let mut copies = BTreeMap::new();
+    let begun = Instant::now();
+    while copies.len() < 2 {
+        assert!(begun.elapsed() < PATIENCE, "{} copies came", copies.len());
+        let report = server.report();
+        if !report.usage.is_empty() {
+            let twice = copies.insert(boot(&report).0, report.usage);
+            assert!(twice.is_none(), "one run sends them once");
+        }
+    }
+    let copies: Vec<_> = copies.into_values().collect();
+    assert_eq!(copies[0].iter().map(|event| event.input).collect::<Vec<_>>(), [10, 20]);
+    assert_eq!(copies[0], copies[1]);
+    // The next report is on its way only after the last one was acknowledged.
+    assert_eq!(server.report().usage, []);
+    let pid = agent.0.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(agent.0.wait().unwrap().code(), Some(0));
+    let _agent = start(home.path(), &server.url, &flags);
+    for _ in 0..4 {
+        assert_eq!(server.report().usage, [], "the server has it");
+    }
 }
 
 #[test]
