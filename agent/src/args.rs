@@ -44,6 +44,11 @@ pub struct Args {
     #[arg(long, value_name = "MB", global = true)]
     pub spool_mb: Option<String>,
 
+    /// Least level of the gateway's log lines that are reported, redacted: debug, info, warn, error,
+    /// fatal, or off for none [env: OPENCLAW_WATCH_LOG_LEVEL] [default: warn]
+    #[arg(long, value_name = "LEVEL", global = true)]
+    pub log_level: Option<String>,
+
     /// OpenClaw's state folder, once for each gateway of this device [env: OPENCLAW_STATE_DIR]
     /// [default: ~/.openclaw, those of profiles, ~/.openclaw-NAME, and those of older versions]
     #[arg(long, value_name = "DIR", global = true)]

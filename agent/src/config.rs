@@ -11,6 +11,7 @@ use std::time::Duration;
 use ureq::tls::{Certificate, PemItem, parse_pem};
 
 use crate::args::Args;
+use crate::logs::record::Level;
 use server::Server;
 
 pub use places::OpenClawPlaces;
@@ -51,6 +52,8 @@ pub struct Config {
     pub state_dir: StateDir,
     /// Bytes of reports kept on disk; 0 for none.
     pub spool_bytes: u64,
+    /// Least level of the gateway's log lines that are reported; nothing for no lines at all.
+    pub log_level: Option<Level>,
     /// Where OpenClaw may be.
     pub openclaw: OpenClawPlaces,
 }
@@ -144,12 +147,14 @@ impl Config {
         let destination = if sends { destination(args, &settings, &mut faults) } else { None };
         let (interval_s, sample_interval_s) = intervals(args, &settings, &mut faults);
         let spool_bytes = spool_bytes(args, &settings, &mut faults);
+        let log_level = log_level(args, &settings, &mut faults);
         let config = Config {
             destination,
             interval_s,
             sample_interval_s,
             state_dir: state_dir(args, &settings, surroundings),
             spool_bytes,
+            log_level,
             openclaw: openclaw_places(args, &settings, surroundings),
         };
         if faults.is_empty() { Ok(config) } else { Err(faults) }
@@ -167,7 +172,7 @@ impl Config {
 }
 
 /// Every name that a setting may have outside the command line.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
     "OPENCLAW_WATCH_SERVER",
     "NAS_URL",
     "OPENCLAW_WATCH_API_KEY",
@@ -177,6 +182,7 @@ const KNOWN: [&str; 14] = [
     "OPENCLAW_WATCH_SAMPLE_INTERVAL",
     "OPENCLAW_WATCH_STATE_DIR",
     "OPENCLAW_WATCH_SPOOL_MB",
+    "OPENCLAW_WATCH_LOG_LEVEL",
     "OPENCLAW_WATCH_CA_FILE",
     "OPENCLAW_STATE_DIR",
     "OPENCLAW_CONFIG_PATH",
@@ -343,6 +349,22 @@ fn spool_bytes(args: &Args, settings: &Settings<'_>, faults: &mut Vec<String>) -
             0
         }
     }
+}
+
+fn log_level(args: &Args, settings: &Settings<'_>, faults: &mut Vec<String>) -> Option<Level> {
+    let (name, value) = match (&args.log_level, settings.get(&["OPENCLAW_WATCH_LOG_LEVEL"])) {
+        (Some(value), _) => ("--log-level", value.as_str()),
+        (None, Some(setting)) => setting,
+        (None, None) => return Some(Level::Warn),
+    };
+    if value.trim().eq_ignore_ascii_case("off") {
+        return None;
+    }
+    let level = Level::parse(value);
+    if level.is_none() {
+        faults.push(format!("{name}: {value:?} is none of debug, info, warn, error, fatal and off"));
+    }
+    level
 }
 
 fn parse_seconds(text: &str, range: std::ops::RangeInclusive<u32>) -> Result<u32, String> {

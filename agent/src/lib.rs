@@ -1,9 +1,9 @@
 //! The device side: collectors, OpenClaw probe, uplink.
 //!
 //! [`run`] samples on the main thread; a thread named `openclaw` asks the gateway on loopback how it
-//! is, one named `usage` reads what OpenClaw's models cost, and one named `uplink` posts the reports in
-//! [`queue`], which keeps them in [`spool`]. A slow gateway, a large database or an absent server never
-//! moves a sample.
+//! is, one named `usage` reads what OpenClaw's models cost, one named `logs` follows what the gateway
+//! logs, and one named `uplink` posts the reports in [`queue`], which keeps them in [`spool`]. A slow
+//! gateway, a large database or an absent server never moves a sample.
 //!
 //! What the server answers can do two things here: let a report be forgotten and make reports more
 //! frequent while somebody looks. Everything else in an answer is ignored.
@@ -12,6 +12,7 @@ pub mod args;
 pub mod collect;
 pub mod config;
 pub mod log;
+pub mod logs;
 pub mod openclaw;
 pub mod queue;
 pub mod report;

@@ -12,6 +12,7 @@ use wire::{Ack, BootId, Report};
 use crate::collect::disks::{DiskCollector, DiskThread};
 use crate::collect::{Collector, SETTLE, Sample};
 use crate::config::{Config, Destination, OpenClawPlaces};
+use crate::logs::{Lines, LogPlaces, follow::Follower, position};
 use crate::openclaw::usage::{self, Cursors, Feed, Portion, Reader, Ticket};
 use crate::openclaw::{Latest, View, Watcher};
 use crate::queue::{QUEUE_BYTES_MAX, Queue, Waiting};
@@ -20,7 +21,7 @@ use crate::spool::{Spool, disk::Folder, record::Key};
 use crate::state_dir::Held;
 use crate::uplink::http::Http;
 use crate::uplink::{Outcome, REQUEST_MAX};
-use crate::{log, openclaw, state_dir, uplink};
+use crate::{log, logs, openclaw, state_dir, uplink};
 
 /// How long the last reports may take after a stop was asked for.
 pub const CLOSE_MAX: Duration = Duration::from_secs(2);
@@ -41,15 +42,23 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let (stop_openclaw, openclaw_stopped) = channel();
     let (watcher, latest) = (Watcher::new(config.openclaw.clone())?, openclaw.clone());
     spawn("openclaw", move || openclaw::watch(watcher, latest, &openclaw_stopped))?;
-    let folder = held.as_ref().map(|held| held.path().to_path_buf());
-    let cursors = cursors(folder.as_deref(), Some(destination));
+    let state_dir = held.as_ref().map(Held::path);
+    let cursors = cursors(state_dir, Some(destination));
     let reader = Reader::new(config.openclaw.clone(), cursors);
     let (usage_ends, usage_ended) = channel::<()>();
-    let feed = shared.usage.clone();
+    let (feed, folder) = (shared.usage.clone(), state_dir.map(Path::to_path_buf));
     spawn("usage", move || {
         let _ends = usage_ends;
         usage::read(reader, &feed, folder);
     })?;
+    let logs = Lines::default();
+    let (stop_logs, logs_stopped) = channel();
+    if let Some(level) = config.log_level {
+        let positions = state_dir.and_then(position::load);
+        let follower = Follower::new(LogPlaces::of(&config.openclaw), level, positions, Instant::now());
+        let lines = logs.clone();
+        spawn("logs", move || logs::watch(follower, &lines, &logs_stopped))?;
+    }
     let (uplink_ends, uplink_ended) = channel::<()>();
     let to = shared.clone();
     let (http, server) = (Http::new(destination), destination.server.clone());
@@ -87,18 +96,20 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         if due {
             reports.advance(now);
         }
-        if due || shared.is_live() || pending.is_full() {
-            enqueue(&shared, pending.take(&facts, &view, shared.usage.state(), config.interval_s));
+        if due || shared.is_live() || pending.is_full() || logs.is_full() {
+            let report = pending.take(&facts, &view, shared.usage.state(), config.interval_s);
+            enqueue_with_logs(&shared, report, &logs, state_dir);
         }
     }
 
     log::info("stopping");
     if !pending.is_empty() {
-        enqueue(&shared, pending.take(&facts, &openclaw.get(), shared.usage.state(), config.interval_s));
+        let report = pending.take(&facts, &openclaw.get(), shared.usage.state(), config.interval_s);
+        enqueue_with_logs(&shared, report, &logs, state_dir);
     }
     shared.close(Instant::now() + CLOSE_MAX);
     // Threads that are still inside a request or a look end with the process.
-    drop(stop_openclaw);
+    drop((stop_openclaw, stop_logs));
     // Nothing is ever sent: this waits for the thread's end.
     let _ = uplink_ended.recv_timeout(CLOSE_MAX);
     let (on_disk, left) = shared.left();
@@ -220,6 +231,18 @@ fn open_spool(held: Option<&Held>, bytes: u64, boot: BootId) -> Option<Spool> {
     }
 }
 
+/// Puts a report with the log lines that wait into the queue, and then notes that those are read: the
+/// other way round a kill in between would lose them.
+fn enqueue_with_logs(shared: &Shared, mut report: Report, logs: &Lines, state_dir: Option<&Path>) {
+    let (lines, positions) = logs.take();
+    report.logs = lines;
+    enqueue(shared, report);
+    if let (Some(state_dir), Some(positions)) = (state_dir, positions) {
+        // Lines that are sent once more after a restart are better than a log line each time.
+        let _ = position::save(state_dir, &positions);
+    }
+}
+
 /// Adds the usage events that are ready, and puts the report into the queue.
 fn enqueue(shared: &Shared, mut report: Report) {
     let key = shared.number();
@@ -239,7 +262,8 @@ fn enqueue(shared: &Shared, mut report: Report) {
     }
 }
 
-fn unix_ms() -> i64 {
+/// Now, in Unix milliseconds.
+pub(crate) fn unix_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -171,3 +171,14 @@ fn the_spool_is_bounded_and_can_be_off() {
         assert_eq!(faults, [format!("--spool-mb: {wrong:?} is not a whole number from 8 to 16384, or 0")]);
     }
 }
+
+#[test]
+fn the_level_of_log_lines_is_a_known_one_or_off() {
+    let level = |flags: &str, env: &[(&str, &str)]| read(flags, &with(env)).map(|config| config.log_level);
+    assert_eq!(level("", &[]), Ok(Some(Level::Warn)));
+    assert_eq!(level("", &[("OPENCLAW_WATCH_LOG_LEVEL", "INFO")]), Ok(Some(Level::Info)));
+    assert_eq!(level("--log-level error", &[("OPENCLAW_WATCH_LOG_LEVEL", "info")]), Ok(Some(Level::Error)));
+    assert_eq!(level("--log-level off", &[]), Ok(None));
+    let faults = level("--log-level loud", &[]).unwrap_err();
+    assert_eq!(faults, ["--log-level: \"loud\" is none of debug, info, warn, error, fatal and off"]);
+}
