@@ -39,8 +39,8 @@ pub struct Args {
     #[arg(long, value_name = "DIR", global = true)]
     pub state_dir: Option<PathBuf>,
 
-    /// Megabytes of reports that are kept on disk while the server is away, 8 to 16384; 0 keeps them in
-    /// memory only [env: OPENCLAW_WATCH_SPOOL_MB] [default: 64]
+    /// Megabytes of reports that are kept on disk while the server is away, 8 to 1024 and at most 100000
+    /// reports; 0 keeps them in memory only [env: OPENCLAW_WATCH_SPOOL_MB] [default: 64]
     #[arg(long, value_name = "MB", global = true)]
     pub spool_mb: Option<String>,
 

@@ -28,8 +28,8 @@ pub const SAMPLE_INTERVAL_S: std::ops::RangeInclusive<u32> = 1..=30;
 pub const INTERVAL_DEFAULT_S: u32 = 10;
 /// Seconds between samples when nothing else is said and the interval is not shorter.
 pub const SAMPLE_INTERVAL_DEFAULT_S: u32 = 5;
-/// Megabytes of the spool; 0 is none.
-pub const SPOOL_MB: std::ops::RangeInclusive<u32> = 8..=16_384;
+/// Megabytes of the spool; 0 is none. More would not be filled by the reports it may hold.
+pub const SPOOL_MB: std::ops::RangeInclusive<u32> = 8..=1_024;
 /// Megabytes of the spool when nothing else is said: a week or more of an ordinary device.
 pub const SPOOL_DEFAULT_MB: u32 = 64;
 /// Bytes of a certificate file that are read.

@@ -10,7 +10,6 @@
 //! small device's flash far more than these seconds are worth. A finished segment is waited for.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io;
 
 use wire::BootId;
@@ -312,12 +311,6 @@ impl Spool {
     /// How many damaged places were passed over since this was last asked.
     pub fn take_damaged(&mut self) -> u64 {
         std::mem::take(&mut self.damaged)
-    }
-}
-
-impl fmt::Display for Spool {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} reports in {} segments, {} bytes", self.len(), self.segments.len(), self.bytes())
     }
 }
 

@@ -166,9 +166,9 @@ fn the_spool_is_bounded_and_can_be_off() {
     assert_eq!(spool("", &[("OPENCLAW_WATCH_SPOOL_MB", " 128 ")]), Ok(128));
     assert_eq!(spool("--spool-mb 8", &[("OPENCLAW_WATCH_SPOOL_MB", "128")]), Ok(8));
     assert_eq!(spool("--spool-mb 0", &[]), Ok(0));
-    for wrong in ["7", "16385", "-1", "64M", "1e3"] {
+    for wrong in ["7", "1025", "-1", "64M", "1e3"] {
         let faults = spool(&format!("--spool-mb={wrong}"), &[]).unwrap_err();
-        assert_eq!(faults, [format!("--spool-mb: {wrong:?} is not a whole number from 8 to 16384, or 0")]);
+        assert_eq!(faults, [format!("--spool-mb: {wrong:?} is not a whole number from 8 to 1024, or 0")]);
     }
 }
 

@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use agent::spool::Spool;
+use agent::spool::disk::Folder;
 use agent::spool::record::{Entry, Found, Key, Records};
 use wire::{BootId, Report};
 
@@ -175,7 +177,9 @@ fn what_was_not_acknowledged_is_sent_again_as_the_same_bytes() {
     assert_eq!(seq, 0);
     let mut times = BTreeMap::from([(0, report.rows.t_ms[0])]);
     let (mut frames, mut requests) = (BTreeMap::from([(0, first.frame)]), 1);
+    let begun = Instant::now();
     while times.len() < 5 || requests < times.len() + 2 {
+        assert!(begun.elapsed() < PATIENCE, "{requests} requests: {times:?}");
         let request = server.request();
         requests += 1;
         let report = wire::frame::decode(&request.frame).unwrap();
@@ -248,7 +252,9 @@ fn every_second_of_an_outage_arrives_once_however_often_the_agent_is_killed() {
     server.up.store(true, Ordering::SeqCst);
     let _agent = start(home.path(), &server.url, &flags);
     let mut rows: BTreeMap<BootId, BTreeMap<u64, Vec<i64>>> = BTreeMap::new();
+    let begun = Instant::now();
     while !expected.is_empty() || rows.len() < 3 {
+        assert!(begun.elapsed() < PATIENCE, "these are missing: {expected:?}");
         let report = server.report();
         let (boot, seq) = boot(&report);
         expected.remove(&Key { boot, seq });
@@ -438,6 +444,36 @@ fn a_second_agent_with_the_same_state_folder_is_refused() {
     assert!(text(&second.stderr).contains("another agent"), "{}", text(&second.stderr));
 }
 
+#[test]
+fn live_reports_do_not_wait_for_the_old_ones() {
+    const OLD: u64 = 300;
+    let home = tempfile::tempdir().unwrap();
+    let state = home.path().join("state");
+    let old_run = BootId([7; 16]);
+    let disk = Folder::open(&state.join("spool")).unwrap();
+    let mut spool = Spool::open(Box::new(disk), 0, old_run).unwrap();
+    for seq in 0..OLD {
+        let agent = wire::AgentInfo { boot: Some((old_run, seq)), ..Default::default() };
+        let frame = wire::frame::encode(&Report { agent, ..Report::default() }).unwrap();
+        spool.append(seq, &frame).unwrap();
+    }
+    drop(spool);
+    let server = Server::start(&[]);
+    let _agent =
+        start(home.path(), &server.url, &["--interval", "1", "--state-dir", state.to_str().unwrap()]);
+    let (mut old, mut live) = (0, 0);
+    let begun = Instant::now();
+    while old < OLD {
+        assert!(begun.elapsed() < PATIENCE, "{old} came");
+        let (boot, seq) = boot(&server.report());
+        let next = if boot == old_run { &mut old } else { &mut live };
+        assert_eq!(seq, *next, "each kind comes in its order");
+        *next += 1;
+    }
+    // The old ones rest at least 6 s between them, in which at least 3 live ones are made.
+    assert!(live >= 3, "{live}");
+}
+
 /// A line of the gateway's log.
 fn log_line(message: &str) -> String {
     format!("{{\"0\":\"x\",\"_meta\":{{\"logLevelName\":\"ERROR\"}},\"message\":\"{message}\"}}\n")
@@ -447,7 +483,9 @@ fn log_line(message: &str) -> String {
 /// server it counts a report once that comes again under its number.
 fn messages_until(server: &Server, seen: &mut BTreeSet<(BootId, u64)>, last: &str) -> Vec<String> {
     let mut messages = Vec::new();
+    let begun = Instant::now();
     while messages.last().is_none_or(|message| message != last) {
+        assert!(begun.elapsed() < PATIENCE, "{last:?} is missing: {messages:?}");
         let report = server.report();
         if !seen.insert(boot(&report)) {
             continue;
