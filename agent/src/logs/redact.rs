@@ -298,15 +298,17 @@ fn is_address(word: &str) -> bool {
 
 /// Long and as mixed as only chance writes. A path has more slashes, a name no digits.
 fn is_base64(word: &str) -> bool {
+    // Inside a word it is an assignment.
+    let word = word.trim_end_matches('=');
     let count = |is: fn(&u8) -> bool| word.bytes().filter(is).count();
-    let alphabet = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'_' | b'-' | b'=');
+    let alphabet = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'_' | b'-');
     let (upper, lower, digits) =
         (count(u8::is_ascii_uppercase), count(u8::is_ascii_lowercase), count(u8::is_ascii_digit));
     word.len() >= BASE64_LEN_MIN
         && count(alphabet) == word.len()
         && upper > 0
         && digits > 0
-        && (lower > 0 || upper + digits == word.trim_end_matches('=').len())
+        && (lower > 0 || upper + digits == word.len())
         && count(|b| *b == b'/') * 16 <= word.len()
 }
 
@@ -347,6 +349,7 @@ mod tests {
         check("call +4915112345678!", "call [phone]!");
         check("sha d41d8cd98f00b204e9800998ecf8427e end", "sha [redacted] end");
         check("blob QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIz/+== end", "blob [redacted] end");
+        check("blob=QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIz== end", "blob=[redacted]== end");
         check("path /f/dGhpcyBpcyBhIGxvbmcgc2VjcmV0IHRva2VuMQ/x", "path /f/[redacted]/x");
         check("-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY----- x", "[redacted] x");
         check("-----BEGIN RSA PRIVATE KEY-----\nabc", "[redacted]");
@@ -358,6 +361,7 @@ mod tests {
         for text in [
             "lane task error: lane=main durationMs=1203 error=\"429 rate limited\"",
             "run 3f2b8c1e-9d4a-4b6e-8f00-1a2b3c4d5e6f failed",
+            "embedded run agent end status=429 runId=3f2b8c1e-9d4a-4b6e-8f00-1a2b3c4d5e6f",
             "totalTokens=10540 tokens: 12 maxTokens=4096",
             "    at Object.<anonymous> (/home/ann/.npm-global/lib/node_modules/openclaw/dist/index.js:10:5)",
             "connect ECONNREFUSED 127.0.0.1:18789",
