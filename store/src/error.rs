@@ -15,13 +15,13 @@ pub enum Error {
     },
     /// The data folder cannot be used.
     #[error(
-        "the data folder {path} cannot be used: {source}; check that it exists and that this user may write there"
+        "the data folder {path} cannot be used: {cause}; check that it exists and that this user may write there"
     )]
     Folder {
         /// The folder or the file in it.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// A file was written by a newer version.
     #[error(

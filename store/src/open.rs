@@ -178,7 +178,7 @@ fn latest_of(chunk: &Chunk, latest: &mut Vec<(u32, Timestamp, f64)>) -> Result<(
 }
 
 fn make_folder(dir: &Path) -> Result<()> {
-    let failed = |source| Error::Folder { path: dir.to_path_buf(), source };
+    let failed = |cause| Error::Folder { path: dir.to_path_buf(), cause };
     if dir.is_dir() {
         return Ok(());
     }
@@ -200,12 +200,12 @@ pub fn lock_for_reading(dir: &Path) -> Result<File> {
 }
 
 fn take_lock(dir: &Path, file: std::io::Result<File>) -> Result<File> {
-    let failed = |source| Error::Folder { path: dir.join("lock"), source };
+    let failed = |cause| Error::Folder { path: dir.join("lock"), cause };
     let file = file.map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::Locked { path: dir.to_path_buf() }),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
+        Err(TryLockError::Error(cause)) => Err(failed(cause)),
     }
 }
 
@@ -222,7 +222,7 @@ fn start(
         }
     };
     let spawned = std::thread::Builder::new().name(name.into()).spawn(guarded);
-    spawned.map_err(|source| Error::Folder { path: PathBuf::from(name), source })
+    spawned.map_err(|cause| Error::Folder { path: PathBuf::from(name), cause })
 }
 
 const _: () = assert!(writer::GENERATION_SAMPLES_MAX < writer::HEAD_SAMPLES_MAX);

@@ -51,6 +51,8 @@ fn a_file_where_the_folder_should_be_is_refused_with_a_sentence() {
     std::fs::write(&file, "x").unwrap();
     let error = Store::open(Options::new(file.join("data")), NOW).err().unwrap();
     assert!(error.to_string().contains("cannot be used"), "{error}");
+    // The sentence has the cause already: whoever prints causes as well must not say it twice.
+    assert!(std::error::Error::source(&error).is_none());
 }
 
 #[test]
