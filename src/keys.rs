@@ -15,7 +15,7 @@ pub struct Key {
 }
 
 /// All settings.
-pub const KEYS: [Key; 16] = [
+pub const KEYS: [Key; 21] = [
     Key {
         name: "data_dir",
         flag: "data-dir",
@@ -113,6 +113,41 @@ pub const KEYS: [Key; 16] = [
         value: "BYTES",
         default: None,
         help: "What all log lines may take; no bound by default",
+    },
+    Key {
+        name: "limit_metrics_per_device",
+        flag: "limit-metrics-per-device",
+        value: "NUMBER",
+        default: Some("1000"),
+        help: "Metrics one device may have; new names past it are left out of its reports and counted",
+    },
+    Key {
+        name: "limit_query_samples",
+        flag: "limit-query-samples",
+        value: "NUMBER",
+        default: Some("20000000"),
+        help: "Samples one query may read; past it the query is refused",
+    },
+    Key {
+        name: "limit_query_seconds",
+        flag: "limit-query-seconds",
+        value: "SECONDS",
+        default: Some("20"),
+        help: "How long one query may take; past it the query is refused",
+    },
+    Key {
+        name: "limit_head_samples",
+        flag: "limit-head-samples",
+        value: "NUMBER",
+        default: Some("4000000"),
+        help: "Samples in memory at which they are sealed into chunks, about 10 bytes each; reports are refused at three times as many",
+    },
+    Key {
+        name: "limit_queue_reports",
+        flag: "limit-queue-reports",
+        value: "NUMBER",
+        default: Some("8192"),
+        help: "Reports that may wait for the disk; past it they are refused with 503 and Retry-After",
     },
     Key {
         name: "log_level",

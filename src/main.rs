@@ -4,6 +4,7 @@ mod check;
 mod config;
 mod healthcheck;
 mod keys;
+mod limits;
 mod retention;
 mod serve;
 

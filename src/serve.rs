@@ -39,7 +39,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let ingest = ingest::bind(config.ingest_listen).context("ingest_listen")?;
     let (web_addr, ingest_addr) = (web.local_addr()?, ingest.local_addr()?);
 
-    let options = store::Options { dir: config.data_dir.clone(), retention: config.retention };
+    let options =
+        store::Options { dir: config.data_dir.clone(), retention: config.retention, limits: config.limits };
     let opened = tokio::select! {
         opened = blocking(move || Store::open(options, now())) => opened?,
         // Recovery may take long; nothing is lost when it is cut off.
@@ -218,6 +219,7 @@ mod tests {
             public_url: url.map(str::to_string),
             public_ingest_url: None,
             retention: store::Retention::default(),
+            limits: store::Limits::default(),
             log_level: tracing::level_filters::LevelFilter::OFF,
             log_format: crate::config::LogFormat::Text,
         };

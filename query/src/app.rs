@@ -111,6 +111,16 @@ impl App {
                     "The query reads more than {limit} samples; ask for a shorter range, fewer series or fewer points."
                 ),
             ),
+            Error::TooManySeries { limit } => ApiError::invalid(
+                "metric",
+                format!("The query has more than {limit} series; name fewer devices or metrics."),
+            ),
+            Error::TooLong { limit_ms } => ApiError::invalid(
+                "metric",
+                format!(
+                    "The query takes longer than {limit_ms} ms; ask for a shorter range or fewer series."
+                ),
+            ),
             Error::Closed => ApiError::unavailable("The server is stopping.", 5),
             other => {
                 tracing::error!(error = %other, "the store failed");

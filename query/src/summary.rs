@@ -77,6 +77,10 @@ pub(crate) struct Storage {
     damaged_groups: u64,
     /// Reports refused since the start because nothing could be written or the queue was full.
     rows_refused: u64,
+    /// Metrics left out of reports since the start because their device had too many.
+    metrics_refused: u64,
+    /// Queries refused since the start because they were past a limit.
+    queries_refused: u64,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -160,6 +164,8 @@ pub(crate) async fn storage(call: Call) -> Result<Response, ApiError> {
             damaged_bytes: stats.damaged_bytes,
             damaged_groups: stats.damaged_groups,
             rows_refused: stats.batches_refused,
+            metrics_refused: stats.columns_refused,
+            queries_refused: stats.queries_refused,
         },
     ))
 }

@@ -63,6 +63,18 @@ pub enum Error {
         /// The budget in samples.
         limit: usize,
     },
+    /// A query asks for more series than one may have.
+    #[error("the query has more than {limit} series; name fewer devices or metrics")]
+    TooManySeries {
+        /// The bound.
+        limit: usize,
+    },
+    /// A query takes longer than its budget allows.
+    #[error("the query takes longer than {limit_ms} ms; ask for a shorter range or fewer series")]
+    TooLong {
+        /// The budget in milliseconds.
+        limit_ms: u64,
+    },
     /// The database failed.
     #[error("database: {0}")]
     Sqlite(#[from] rusqlite::Error),

@@ -4,6 +4,7 @@ use crate::chunk::Chunk;
 use crate::chunk_table::ChunkTable;
 use crate::error::{Error, Result};
 use crate::head::Head;
+use crate::limits::Limits;
 use crate::maintain::Policy;
 use crate::meta::Meta;
 use crate::metrics::Dictionary;
@@ -13,8 +14,8 @@ use crate::shared::Shared;
 use crate::store::{Senders, Store, Threads};
 use crate::tail::{Group, Tail};
 use crate::types::{DeviceId, Timestamp};
-use crate::writer::{QUEUE_BATCHES_MAX, Writer};
-use crate::{maintain, workers, writer};
+use crate::writer::Writer;
+use crate::{maintain, workers};
 use crossbeam_channel::bounded;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -28,12 +29,14 @@ pub struct Options {
     pub dir: PathBuf,
     /// How long what is in it is kept.
     pub retention: Retention,
+    /// What devices, queries and memory may take.
+    pub limits: Limits,
 }
 
 impl Options {
-    /// With the default retention.
+    /// With the default retention and limits.
     pub fn new(dir: impl Into<PathBuf>) -> Options {
-        Options { dir: dir.into(), retention: Retention::default() }
+        Options { dir: dir.into(), retention: Retention::default(), limits: Limits::default() }
     }
 }
 
@@ -59,6 +62,7 @@ pub fn open(options: Options, now: Timestamp) -> Result<Store> {
     // Before they are read: what does not decode is set aside and shown.
     let damaged_groups = tail.set_damaged_aside(sealed, recorded)?;
     let mut shared = Shared::new(dictionary, registry, head, chunks, meta, policy, sealed, recorded);
+    shared.limits = options.limits;
     shared.damaged_groups = damaged_groups;
     tail.for_each_group(|group| replay(&shared, &mut seen, sealed, recorded, group))?;
     restore_latest(&shared)?;
@@ -72,7 +76,7 @@ pub fn open(options: Options, now: Timestamp) -> Result<Store> {
     shared.meta.record(&crate::meta::Record { happenings: vec![started], ..Default::default() }, |_| true)?;
 
     let shared = Arc::new(shared);
-    let (commands, queue) = bounded(QUEUE_BATCHES_MAX);
+    let (commands, queue) = bounded(options.limits.queue_batches);
     // One: the head lets no second generation be closed before the first is sealed.
     let (to_seal, generations) = bounded(1);
     let (to_record, records) = bounded(workers::RECORDS_MAX);
@@ -224,5 +228,3 @@ fn start(
     let spawned = std::thread::Builder::new().name(name.into()).spawn(guarded);
     spawned.map_err(|cause| Error::Folder { path: PathBuf::from(name), cause })
 }
-
-const _: () = assert!(writer::GENERATION_SAMPLES_MAX < writer::HEAD_SAMPLES_MAX);

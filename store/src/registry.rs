@@ -11,9 +11,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Metrics a device may have; a new name past it is refused and counted.
-pub const METRICS_PER_DEVICE_MAX: usize = 1_000;
-
 /// Facts and states kept per device; a new name past it is left out.
 pub const FACTS_MAX: usize = 64;
 
@@ -150,11 +147,11 @@ impl Registry {
         self.devices.read().get(&id).map(|d| d.record.clone())
     }
 
-    /// Marks which columns would be past the device's bound of metrics; `None`: no such device.
-    pub fn refused_columns(&self, id: DeviceId, metrics: &[u32]) -> Option<Vec<bool>> {
+    /// Marks which columns would be past the device's bound of `most` metrics; `None`: no such device.
+    pub fn refused_columns(&self, id: DeviceId, metrics: &[u32], most: usize) -> Option<Vec<bool>> {
         let devices = self.devices.read();
         let device = devices.get(&id)?;
-        let mut room = METRICS_PER_DEVICE_MAX.saturating_sub(device.series.len());
+        let mut room = most.saturating_sub(device.series.len());
         let refuse = |metric: &u32| {
             if device.series.contains_key(metric) {
                 return false;

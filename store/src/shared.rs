@@ -3,6 +3,7 @@
 use crate::chunk_table::ChunkTable;
 use crate::error::{Error, Result};
 use crate::head::Head;
+use crate::limits::Limits;
 use crate::maintain::Policy;
 use crate::meta::{self, Meta};
 use crate::metrics::Dictionary;
@@ -27,6 +28,8 @@ pub struct Shared {
     pub meta: Meta,
     /// How chunks are merged, and how long everything is kept.
     pub policy: Policy,
+    /// What devices, queries and memory may take.
+    pub limits: Limits,
     /// Everything up to this generation is in `chunks.db`.
     pub sealed_generation: AtomicI64,
     /// Everything up to this group of the tail is in `meta.db`.
@@ -35,6 +38,8 @@ pub struct Shared {
     pub refused: AtomicU64,
     /// Columns refused.
     pub columns_refused: AtomicU64,
+    /// Queries refused.
+    pub queries_refused: AtomicU64,
     /// Groups of the tail that were set aside because they are damaged.
     pub damaged_groups: u64,
     /// The threads shall end.
@@ -79,10 +84,12 @@ impl Shared {
             chunks,
             meta,
             policy,
+            limits: Limits::default(),
             sealed_generation: AtomicI64::new(sealed_generation),
             recorded_group: AtomicI64::new(recorded_group),
             refused: AtomicU64::new(0),
             columns_refused: AtomicU64::new(0),
+            queries_refused: AtomicU64::new(0),
             damaged_groups: 0,
             stopping: AtomicBool::new(false),
             unscrubbed: AtomicBool::new(false),

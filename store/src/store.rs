@@ -342,6 +342,7 @@ impl Store {
             tiers,
             batches_refused: self.shared.refused.load(Ordering::Relaxed),
             columns_refused: self.shared.columns_refused.load(Ordering::Relaxed),
+            queries_refused: self.shared.queries_refused.load(Ordering::Relaxed),
             damaged_chunks,
             damaged_bytes,
             damaged_groups: self.shared.damaged_groups,

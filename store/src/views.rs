@@ -244,6 +244,8 @@ pub struct StorageStats {
     pub batches_refused: u64,
     /// Columns left out since the start because a device had too many metrics.
     pub columns_refused: u64,
+    /// Queries refused since the start because they were past a limit.
+    pub queries_refused: u64,
     /// Chunks set aside because they are damaged.
     pub damaged_chunks: u64,
     /// Their bytes.

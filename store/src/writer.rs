@@ -14,9 +14,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// Batches waiting for the writer at most; the next one is refused as overload.
-pub const QUEUE_BATCHES_MAX: usize = 8_192;
-
 /// Batches in one commit at most.
 pub const GROUP_BATCHES_MAX: usize = 4_096;
 
@@ -26,14 +23,8 @@ pub const GROUP_BYTES_FULL: usize = 32 << 20;
 /// How long a commit waits for company when the one before had some.
 const GROUP_WINDOW: Duration = Duration::from_millis(2);
 
-/// A generation is closed at this age by the server's clock, milliseconds.
+/// A generation is closed at this age by the server's clock, milliseconds, or when it has `Limits::head_samples`.
 pub const GENERATION_AGE_MAX_MS: i64 = 2 * 3_600_000;
-
-/// … or at this many samples.
-pub const GENERATION_SAMPLES_MAX: usize = 4_000_000;
-
-/// Samples in the open generation at which batches are refused because sealing does not keep up.
-pub const HEAD_SAMPLES_MAX: usize = 3 * GENERATION_SAMPLES_MAX;
 
 /// What a refused device is told to wait, milliseconds.
 pub const RETRY_AFTER_MS: u64 = 2_000;
@@ -152,7 +143,7 @@ impl Writer {
             }
         }
         let (_, _, open_samples, _) = self.shared.head.open_generation();
-        if open_samples >= HEAD_SAMPLES_MAX {
+        if open_samples >= self.shared.limits.head_samples_max() {
             self.shared.refused.fetch_add(1, Ordering::Relaxed);
             reply(Err(Rejected::Overloaded { retry_after_ms: RETRY_AFTER_MS }));
             return;
@@ -173,7 +164,11 @@ impl Writer {
         // A name that nobody has used yet gets its number only when it is not refused.
         let numbers: Vec<u32> =
             batch.rows.columns.iter().map(|c| dictionary.number(&c.metric).unwrap_or(u32::MAX)).collect();
-        let refused = self.shared.registry.refused_columns(batch.device, &numbers)?;
+        let refused = self.shared.registry.refused_columns(
+            batch.device,
+            &numbers,
+            self.shared.limits.metrics_per_device,
+        )?;
         let columns_refused = refused.iter().filter(|r| **r).count() as u32;
         self.shared.columns_refused.fetch_add(u64::from(columns_refused), Ordering::Relaxed);
         let columns = batch
@@ -247,7 +242,7 @@ impl Writer {
         let _ = self.to_record.send(record);
         self.shared.notify();
         let (_, _, samples, _) = self.shared.head.open_generation();
-        if samples >= GENERATION_SAMPLES_MAX {
+        if samples >= self.shared.limits.head_samples {
             self.close_generation();
         }
     }

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::rollup::{roll_up, step_start, touched};
 use crate::shared::Shared;
 use crate::types::{Bucket, DeviceId, Kind, Presence, Tier, TimeRange, Timestamp};
+use std::time::Instant;
 
 /// What the head has of some metrics. Taken before the snapshot of the chunks.
 struct Fresh {
@@ -22,14 +23,14 @@ struct Fresh {
 pub struct Gather<'a> {
     shared: &'a Shared,
     budget: usize,
-    limit: usize,
+    until: Instant,
     damaged: Vec<i64>,
 }
 
 impl<'a> Gather<'a> {
-    /// With this many samples and rollup rows to read at most.
-    pub fn new(shared: &'a Shared, budget: usize) -> Gather<'a> {
-        Gather { shared, budget, limit: budget, damaged: Vec::new() }
+    /// Reads as much as a query may, and no longer than `until`.
+    pub fn new(shared: &'a Shared, until: Instant) -> Gather<'a> {
+        Gather { shared, budget: shared.limits.query_samples, until, damaged: Vec::new() }
     }
 
     /// Sets the damaged chunks aside that were met; returns whether there were any: the answer then lacks more than it must.
@@ -176,13 +177,18 @@ impl<'a> Gather<'a> {
         Ok(())
     }
 
+    /// Called before the columns of each chunk are unpacked, so that a query past its time ends within one chunk of it.
     fn spend(&mut self, samples: usize) -> Result<()> {
+        let limits = &self.shared.limits;
+        if Instant::now() >= self.until {
+            return Err(Error::TooLong { limit_ms: limits.query_time.as_millis() as u64 });
+        }
         match self.budget.checked_sub(samples) {
             Some(left) => {
                 self.budget = left;
                 Ok(())
             }
-            None => Err(Error::TooMuch { limit: self.limit }),
+            None => Err(Error::TooMuch { limit: limits.query_samples }),
         }
     }
 }

@@ -3,14 +3,13 @@
 mod gather;
 mod plan;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::shared::Shared;
 use crate::types::{Bucket, DeviceId, Kind, RangeAnswer, RangeQuery, Series, Tier, TimeRange, Timestamp};
 use gather::Gather;
 use std::sync::Arc;
-
-/// Samples and rollup rows that one query may read.
-pub const QUERY_SAMPLES_MAX: usize = 20_000_000;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 /// Series that one query may answer.
 pub const QUERY_SERIES_MAX: usize = 2_000;
@@ -23,13 +22,19 @@ const TIMES: std::ops::Range<Timestamp> = 0..253_402_300_800_000;
 
 /// Answers a query.
 pub fn answer(shared: &Shared, query: &RangeQuery) -> Result<RangeAnswer> {
+    let until = Instant::now() + shared.limits.query_time;
     // Each round sets every damaged chunk aside that it meets; what is left then decodes.
     loop {
-        let mut gather = Gather::new(shared, QUERY_SAMPLES_MAX);
+        let mut gather = Gather::new(shared, until);
         let answer = answer_once(shared, &mut gather, query);
-        if !gather.set_damaged_aside() {
-            return answer;
+        if gather.set_damaged_aside() {
+            continue;
         }
+        if matches!(answer, Err(Error::TooMuch { .. } | Error::TooManySeries { .. } | Error::TooLong { .. }))
+        {
+            shared.queries_refused.fetch_add(1, Ordering::Relaxed);
+        }
+        return answer;
     }
 }
 
@@ -90,7 +95,7 @@ fn wanted_series(shared: &Shared, query: &RangeQuery) -> Result<Vec<(DeviceId, W
         metrics.sort_unstable_by(|a, b| a.2.cmp(&b.2));
         total += metrics.len();
         if total > QUERY_SERIES_MAX {
-            return Err(crate::Error::TooMuch { limit: QUERY_SAMPLES_MAX });
+            return Err(Error::TooManySeries { limit: QUERY_SERIES_MAX });
         }
         wanted.push((device, metrics));
     }

@@ -1,6 +1,6 @@
 //! What is acknowledged stays.
 
-use crate::{Rig, append, batch, origin, samples};
+use crate::{Rig, append, origin, samples};
 use store::{Error, Health, Options, RangeQuery, Rejected, Store, TimeRange};
 
 const NOW: i64 = 1_795_343_922_420;
@@ -80,23 +80,4 @@ fn a_sealed_generation_leaves_the_tail() {
     let rig = rig.reopen(NOW);
     assert_eq!(rig.store.storage().head_samples, 0, "the tail was replayed although it is sealed");
     assert_eq!(count(&rig.store, rig.device), 20_000);
-}
-
-#[test]
-fn metrics_past_the_bound_are_left_out_and_the_rest_is_kept() {
-    let rig = Rig::new(NOW);
-    let column = |i: usize| store::Column {
-        metric: format!("m{i}"),
-        kind: store::Kind::Gauge,
-        values: vec![1.0],
-        present: store::Presence::All,
-    };
-    let wide = |range: std::ops::Range<usize>| store::Batch {
-        rows: store::Rows { t_ms: vec![NOW], columns: range.map(column).collect() },
-        ..batch(rig.device, NOW)
-    };
-    assert_eq!(append(&rig.store, wide(0..990)).unwrap().columns_refused, 0);
-    assert_eq!(append(&rig.store, wide(980..1_020)).unwrap().columns_refused, 20);
-    assert_eq!(append(&rig.store, wide(0..1_000)).unwrap().columns_refused, 0);
-    assert_eq!(rig.store.storage().columns_refused, 20);
 }

@@ -8,6 +8,7 @@ mod devices;
 mod disk_full;
 mod durability;
 mod journal;
+mod limits;
 mod maintenance;
 mod model;
 mod retention;
