@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers belong to tests: a panic is how they report")]
 
-mod crash;
+mod kill;
 mod manifests;
 mod process;
 mod server;

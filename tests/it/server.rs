@@ -40,10 +40,12 @@ pub struct Server {
 impl Server {
     /// Returns once the server says that it is ready.
     pub fn start(folder: &Path) -> Server {
-        let mut child = command(folder).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        // Made first, so that the process ends with this whatever it says.
-        let mut server = Server { child, stdout, sign_up: None, web: String::new(), ingest: String::new() };
+        Server::start_with(folder, &[])
+    }
+
+    /// The same with further arguments.
+    pub fn start_with(folder: &Path, arguments: &[&str]) -> Server {
+        let mut server = Server::spawn(folder, arguments);
         loop {
             let mut line = String::new();
             assert_ne!(
@@ -62,6 +64,14 @@ impl Server {
                 return server;
             }
         }
+    }
+
+    /// Returns at once; nothing is known of its ports.
+    pub fn spawn(folder: &Path, arguments: &[&str]) -> Server {
+        let mut command = command(folder);
+        let mut child = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Server { child, stdout, sign_up: None, web: String::new(), ingest: String::new() }
     }
 
     pub fn pid(&self) -> u32 {
@@ -134,6 +144,12 @@ impl Person {
         let (status, added, _) = self.request("POST", &url, &json!({"name": name}));
         assert_eq!(status, 201, "{added}");
         (added["device"]["id"].as_u64().unwrap(), added["api_key"].as_str().unwrap().to_string())
+    }
+
+    /// To delete a device.
+    pub fn delete_request(&self, server: &Server, id: u32) -> ureq::http::Request<()> {
+        let request = ureq::http::Request::delete(format!("http://{}/api/v1/devices/{id}", server.web));
+        request.header("cookie", &self.cookie).header("x-csrf-token", &self.csrf).body(()).unwrap()
     }
 
     fn request(&self, method: &str, url: &str, body: &Value) -> (u16, Value, Option<String>) {
