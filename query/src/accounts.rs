@@ -1,30 +1,29 @@
-//! Accounts: the first one by a one-time link, signing in and out, and who a request's cookie stands for.
+//! Accounts: who a request comes from, and what signing in needs to remember.
+
+pub(crate) mod sessions;
+pub(crate) mod tokens;
+pub(crate) mod users;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cookie::{Cookie, SameSite};
-use front::{ApiError, Peer, Response, json};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use front::{ApiError, Peer};
+use http::{HeaderMap, header};
 use parking_lot::Mutex;
-use serde::Serialize;
-use store::{Store, Timestamp, User};
-use utoipa::ToSchema;
+use store::{Role, Store, Timestamp};
 
 use crate::StartError;
 use crate::app::App;
-use crate::call::{Call, SignedIn};
+use crate::call::{By, Who};
 use crate::password::Passwords;
-use crate::secret::{self, Hashed};
+use crate::secret::Hashed;
 use crate::tries::{BY_ACCOUNT, BY_ADDRESS, Tries};
 
 /// Characters of a password when it is chosen.
 const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 10..=128;
 /// Characters of a username.
 const USERNAME_CHARS: std::ops::RangeInclusive<usize> = 1..=64;
-/// How long a browser keeps the cookie: as long as the store keeps a session at most.
-const COOKIE_DAYS: i64 = 14;
 
 /// What signing in needs to remember.
 pub(crate) struct Accounts {
@@ -71,199 +70,57 @@ fn too_many(wait_s: u32) -> ApiError {
     ApiError::too_many_tries(format!("There were too many tries. Try again in {wait_s} seconds."), wait_s)
 }
 
-/// Who is signed in.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct SessionBody<'a> {
-    user: UserBody<'a>,
-    /// Repeat this in `X-CSRF-Token` with every request that changes something.
-    csrf_token: &'a str,
-}
-
-#[derive(Serialize, ToSchema)]
-struct UserBody<'a> {
-    username: &'a str,
-    /// `admin` or `reader`.
-    role: &'a str,
-}
-
-impl<'a> SessionBody<'a> {
-    fn of(user: &'a User, csrf_token: &'a str) -> SessionBody<'a> {
-        SessionBody { user: UserBody { username: &user.username, role: &user.role }, csrf_token }
+/// Whom a request comes from: by its API token when it carries one, else by its cookie; `None`: a stranger.
+pub(crate) async fn who(app: &App, headers: &HeaderMap, now: Timestamp) -> Result<Option<Who>, ApiError> {
+    if let Some(authorization) = headers.get(header::AUTHORIZATION) {
+        // Never both: a request that brings a token is judged by it alone.
+        let Some(token) = authorization.to_str().ok().and_then(bearer) else { return Ok(None) };
+        return by_token(app, Hashed::of(token), now).await;
+    }
+    match sessions::cookie_of(headers, app.origins.is_https()) {
+        Some(token) => by_session(app, Hashed::of(&token), now).await,
+        None => Ok(None),
     }
 }
 
-/// What makes the first account.
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "describes the body; it is read field by field, so that faults name the field")]
-pub(crate) struct SetUpBody {
-    /// From the one-time link on the server's standard output.
-    token: String,
-    #[schema(min_length = 1, max_length = 64)]
-    username: String,
-    #[schema(min_length = 10, max_length = 128)]
-    password: String,
-}
-
-/// What signs in.
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "describes the body; it is read field by field, so that faults name the field")]
-pub(crate) struct SignInBody {
-    username: String,
-    password: String,
-}
-
-/// Makes the first account and signs it in.
-#[utoipa::path(post, path = "/api/v1/setup", operation_id = "make_first_account", tag = "session", request_body = SetUpBody,
-    responses((status = 201, body = SessionBody), (status = 403, body = crate::openapi::ErrorBody,
-        description = "The token is wrong."), (status = 409, body = crate::openapi::ErrorBody,
-        description = "There is an account already.")))]
-pub(crate) async fn set_up(call: Call) -> Result<Response, ApiError> {
-    call.no_params()?;
-    let exists = || ApiError::conflict("There is an account already. Sign in with it.");
-    if call.app.accounts.exist() {
-        return Err(exists());
+/// Is what somebody came with still good? For what stays open: asked from time to time.
+pub(crate) async fn again(app: &App, who: &Who, now: Timestamp) -> Result<Option<Who>, ApiError> {
+    match who.by {
+        By::Token => by_token(app, who.credential, now).await,
+        By::Session { .. } => by_session(app, who.credential, now).await,
     }
-    let (mut fields, call) = call.fields().await?;
-    let token = fields.required_text("token")?;
-    let username = fields.required_text("username")?;
-    let password = fields.required_text("password")?;
-    fields.finish()?;
-
-    let accounts = &call.app.accounts;
-    accounts.begin_by_address(call.peer, call.now)?;
-    if !accounts.sign_up.as_ref().is_some_and(|hashed| hashed.matches(&token)) {
-        return Err(ApiError::forbidden(
-            "This sign-up link is not valid. Use the one the server printed last.",
-        ));
-    }
-    // Whoever has the link need not wait for having chosen too short a password.
-    accounts.succeeded(call.peer, &username);
-    check_username(&username)?;
-    check_password(&password)?;
-
-    let hash = accounts.passwords.hash(password).await?;
-    let (name, now, app) = (username.clone(), call.now, call.app.clone());
-    let made = call.app.light(move |store| {
-        let made = store.add_first_user(&name, &hash, now);
-        // In here: the client may leave, and with it the rest of this function, once the account is there.
-        if matches!(made, Ok(_) | Err(store::Error::Conflict { .. })) {
-            app.accounts.exist.store(true, Ordering::Release);
-        }
-        made
-    });
-    let user =
-        made.await.map_err(|error| if error.status == StatusCode::CONFLICT { exists() } else { error })?;
-    tracing::info!(address = %call.peer.addr.ip(), "the first account was made");
-    begin_session(&call.app, &user, call.now, StatusCode::CREATED).await
 }
 
-/// Signs in.
-#[utoipa::path(post, path = "/api/v1/session", operation_id = "sign_in", tag = "session", request_body = SignInBody,
-    responses((status = 200, body = SessionBody), (status = 401, body = crate::openapi::ErrorBody,
-        description = "The username or the password is wrong.")))]
-pub(crate) async fn sign_in(call: Call) -> Result<Response, ApiError> {
-    call.no_params()?;
-    let (mut fields, call) = call.fields().await?;
-    let username = fields.required_text("username")?;
-    let password = fields.required_text("password")?;
-    fields.finish()?;
-
-    let accounts = &call.app.accounts;
-    accounts.begin_by_address(call.peer, call.now)?;
-    accounts.begin_by_account(&username, call.now)?;
-    let name = username.clone();
-    let user = call.app.light(move |store| store.user(&name)).await?;
-    let stored = user.as_ref().map(|user| user.password_hash.clone());
-    let right = accounts.passwords.verify(password, stored).await?;
-    let Some(user) = user.filter(|_| right) else {
-        tracing::warn!(address = %call.peer.addr.ip(), "somebody failed to sign in");
-        return Err(ApiError::new(
-            StatusCode::UNAUTHORIZED,
-            "unauthorized",
-            "The username or the password is wrong.",
-        ));
-    };
-    accounts.succeeded(call.peer, &username);
-    begin_session(&call.app, &user, call.now, StatusCode::OK).await
+async fn by_token(app: &App, credential: Hashed, now: Timestamp) -> Result<Option<Who>, ApiError> {
+    let bearer = app.light(move |store| store.bearer(&credential.0, now)).await?;
+    Ok(bearer.map(|bearer| {
+        // A token never may more than its owner: who loses a role takes it from their tokens too.
+        let role = bearer.scope.min(bearer.user.role);
+        Who { user: bearer.user, role, by: By::Token, credential }
+    }))
 }
 
-/// Who is signed in?
-#[utoipa::path(get, path = "/api/v1/session", operation_id = "get_session", tag = "session", responses((status = 200, body = SessionBody)))]
-pub(crate) async fn current(call: Call) -> Result<Response, ApiError> {
-    call.no_params()?;
-    let session = &call.who()?.session;
-    Ok(json(StatusCode::OK, &SessionBody::of(&session.user, &session.csrf_token)))
+async fn by_session(app: &App, credential: Hashed, now: Timestamp) -> Result<Option<Who>, ApiError> {
+    let session = app.light(move |store| store.session(&credential.0, now)).await?;
+    Ok(session.map(|session| {
+        let by = By::Session { id: session.id, csrf_token: session.csrf_token };
+        Who { role: session.user.role, user: session.user, by, credential }
+    }))
 }
 
-/// Signs out; live sockets of the session close at once.
-#[utoipa::path(delete, path = "/api/v1/session", operation_id = "sign_out", tag = "session", responses((status = 204)))]
-pub(crate) async fn sign_out(call: Call) -> Result<Response, ApiError> {
-    call.no_params()?;
-    let token = call.who()?.token;
-    let app = call.app.clone();
-    let ended = call.app.light(move |store| {
-        store.end_session(&token.0)?;
-        // In here: the client may leave, and with it the rest of this function, once the session is over.
-        app.live.end_session(token);
-        Ok(())
-    });
-    ended.await?;
-    let mut response = front::empty(StatusCode::NO_CONTENT);
-    set_cookie(&mut response, call.app.origins.is_https(), "", 0);
-    Ok(response)
+fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-async fn begin_session(
-    app: &App,
-    user: &User,
-    now: Timestamp,
-    status: StatusCode,
-) -> Result<Response, ApiError> {
-    let token = secret::token()?;
-    let csrf_token = secret::token()?;
-    let (hashed, id, csrf) = (Hashed::of(&token), user.id, csrf_token.clone());
-    app.light(move |store| store.add_session(hashed.0, id, &csrf, now)).await?;
-    let mut response = json(status, &SessionBody::of(user, &csrf_token));
-    set_cookie(&mut response, app.origins.is_https(), &token, COOKIE_DAYS);
-    Ok(response)
+/// Whose sessions and tokens somebody may see and end: an administrator everybody's, a reader their own.
+fn reach(who: &Who) -> Option<i64> {
+    if who.role == Role::Admin { None } else { Some(who.user.id) }
 }
 
-/// The session that a request's cookie stands for, if it still lasts.
-pub(crate) async fn session_of(
-    app: &App,
-    headers: &HeaderMap,
-    now: Timestamp,
-) -> Result<Option<SignedIn>, ApiError> {
-    let Some(token) = cookie_of(headers, app.origins.is_https()) else { return Ok(None) };
-    let token = Hashed::of(&token);
-    let session = app.light(move |store| store.session(&token.0, now)).await?;
-    Ok(session.map(|session| SignedIn { session, token }))
-}
-
-/// `__Host-` makes a browser take the cookie by TLS only, so a plain http server needs the other name.
-fn cookie_name(https: bool) -> &'static str {
-    if https { "__Host-ocw_session" } else { "ocw_session" }
-}
-
-fn cookie_of(headers: &HeaderMap, https: bool) -> Option<String> {
-    let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    all.flat_map(|text| Cookie::split_parse(text.to_string()))
-        .filter_map(Result::ok)
-        .find(|cookie| cookie.name() == cookie_name(https))
-        .map(|cookie| cookie.value().to_string())
-}
-
-fn set_cookie(response: &mut Response, https: bool, token: &str, days: i64) {
-    let cookie = Cookie::build((cookie_name(https), token))
-        .path("/")
-        .http_only(true)
-        .same_site(SameSite::Strict)
-        .secure(https)
-        .max_age(cookie::time::Duration::days(days))
-        .build();
-    if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {
-        response.headers_mut().insert(header::SET_COOKIE, value);
-    }
+fn parse_role(field: &str, word: &str) -> Result<Role, ApiError> {
+    let role = Role::parse(word);
+    role.ok_or_else(|| ApiError::invalid(field, format!("`{field}` must be `reader` or `admin`.")))
 }
 
 fn check_username(username: &str) -> Result<(), ApiError> {
@@ -281,13 +138,10 @@ fn check_username(username: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn check_password(password: &str) -> Result<(), ApiError> {
+fn check_password(field: &str, password: &str) -> Result<(), ApiError> {
     if !PASSWORD_CHARS.contains(&password.chars().count()) {
         let (low, high) = (PASSWORD_CHARS.start(), PASSWORD_CHARS.end());
-        return Err(ApiError::invalid(
-            "password",
-            format!("The password must have {low} to {high} characters."),
-        ));
+        return Err(ApiError::invalid(field, format!("The password must have {low} to {high} characters.")));
     }
     Ok(())
 }
@@ -297,38 +151,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cookie_is_strict_and_secure_behind_tls() {
-        let mut response = front::empty(StatusCode::OK);
-        set_cookie(&mut response, false, "t", 14);
-        assert_eq!(
-            response.headers()["set-cookie"],
-            "ocw_session=t; HttpOnly; SameSite=Strict; Path=/; Max-Age=1209600"
-        );
-        set_cookie(&mut response, true, "t", 14);
-        assert_eq!(
-            response.headers()["set-cookie"],
-            "__Host-ocw_session=t; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=1209600"
-        );
-    }
-
-    #[test]
-    fn only_the_cookie_of_the_right_name_counts() {
-        let mut headers = HeaderMap::new();
-        headers.append("cookie", "a=1; ocw_session=t; b".parse().unwrap());
-        headers.append("cookie", "__Host-ocw_session=s".parse().unwrap());
-        assert_eq!(cookie_of(&headers, false).as_deref(), Some("t"));
-        assert_eq!(cookie_of(&headers, true).as_deref(), Some("s"));
-        headers.clear();
-        assert_eq!(cookie_of(&headers, false), None);
-    }
-
-    #[test]
     fn lengths_are_counted_in_characters() {
-        assert!(check_password("1234567890").is_ok() && check_password(&"密".repeat(128)).is_ok());
-        assert!(check_password("123456789").is_err() && check_password(&"a".repeat(129)).is_err());
+        let password = |text: &str| check_password("password", text);
+        assert!(password("1234567890").is_ok() && password(&"密".repeat(128)).is_ok());
+        assert!(password("123456789").is_err() && password(&"a".repeat(129)).is_err());
         assert!(check_username("a").is_ok() && check_username(&"密".repeat(64)).is_ok());
         for odd in ["", " a", "a\n", &"a".repeat(65)] {
             assert!(check_username(odd).is_err(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_token_comes_as_bearer_only() {
+        assert_eq!(bearer("Bearer owt_1"), Some("owt_1"));
+        assert_eq!(bearer("bearer  owt_1 "), Some("owt_1"));
+        for odd in ["", "Bearer", "owt_1", "Basic b3d0XzE6", "Bearerowt_1"] {
+            assert_eq!(bearer(odd), None, "{odd}");
         }
     }
 }

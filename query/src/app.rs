@@ -104,6 +104,10 @@ impl App {
         use store::Error;
         match error {
             Error::Conflict { .. } => ApiError::conflict("Something with that name is there already."),
+            Error::LastAdmin => ApiError::conflict("There must be an administrator left."),
+            Error::Full { what, limit } => {
+                ApiError::conflict(format!("There are {limit} {what} already: as many as there may be."))
+            }
             Error::NotFound { what } => ApiError::not_found(format!("There is no such {what}.")),
             Error::TooMuch { limit } => ApiError::invalid(
                 "metric",

@@ -5,17 +5,35 @@ use std::sync::Arc;
 use front::{ApiError, Peer};
 use http::request::Parts;
 use hyper::body::Incoming;
-use store::{DeviceId, Session, Timestamp};
+use store::{DeviceId, Role, Timestamp, User};
 
 use crate::app::App;
 use crate::params::{Fields, Params};
 use crate::secret::Hashed;
 
-/// Who is signed in.
+/// Whom a request comes from.
 #[derive(Clone)]
-pub(crate) struct SignedIn {
-    pub(crate) session: Session,
-    pub(crate) token: Hashed,
+pub(crate) struct Who {
+    pub(crate) user: User,
+    /// What they may do with what they came with.
+    pub(crate) role: Role,
+    pub(crate) by: By,
+    /// The hash of what they came with.
+    pub(crate) credential: Hashed,
+}
+
+/// What somebody came with.
+#[derive(Clone)]
+pub(crate) enum By {
+    /// A person's browser.
+    Session {
+        /// The session's number.
+        id: i64,
+        /// What requests that change something must repeat.
+        csrf_token: String,
+    },
+    /// A script's API token.
+    Token,
 }
 
 /// A request that its route's rule lets pass.
@@ -26,7 +44,7 @@ pub(crate) struct Call {
     pub(crate) parts: Parts,
     pub(crate) body: Incoming,
     /// There whenever the route's rule asks for somebody.
-    pub(crate) who: Option<SignedIn>,
+    pub(crate) who: Option<Who>,
     /// What stands for `{id}` in the route's path.
     pub(crate) id: Option<String>,
 }
@@ -44,14 +62,23 @@ impl Call {
 
     /// The device that the path names.
     pub(crate) fn device(&self) -> Result<DeviceId, ApiError> {
-        // Written in one way only, so that one device has one path: no sign, no leading zero.
-        let id = self.id.as_deref().unwrap_or_default();
-        let number = id.parse::<u32>().ok().filter(|number| number.to_string() == id);
-        number.map(DeviceId).ok_or_else(no_such_device)
+        self.plain_number().map(DeviceId).ok_or_else(no_such_device)
     }
 
-    /// Who is signed in.
-    pub(crate) fn who(&self) -> Result<&SignedIn, ApiError> {
+    /// The number that the path names; `what` is missing when it is none.
+    pub(crate) fn number(&self, what: &str) -> Result<i64, ApiError> {
+        let number = self.plain_number::<u32>().map(i64::from);
+        number.ok_or_else(|| ApiError::not_found(format!("There is no such {what}.")))
+    }
+
+    /// Written in one way only, so that one thing has one path: no sign, no leading zero.
+    fn plain_number<N: std::str::FromStr + ToString>(&self) -> Option<N> {
+        let id = self.id.as_deref().unwrap_or_default();
+        id.parse::<N>().ok().filter(|number| number.to_string() == id)
+    }
+
+    /// Whom it comes from.
+    pub(crate) fn who(&self) -> Result<&Who, ApiError> {
         self.who.as_ref().ok_or_else(ApiError::unauthorized)
     }
 

@@ -15,13 +15,13 @@ use store::Store;
 use tokio::sync::{Semaphore, broadcast, watch};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::call::Call;
+use crate::call::{By, Call};
 use crate::routes::method_not_allowed;
 use crate::secret::Hashed;
 
 /// Open sockets of the whole server. Each costs its buffers and one joined update a second.
 const SOCKETS_MAX: usize = 256;
-/// Ended sessions that sockets have not heard of yet; one that misses some looks its session up instead.
+/// Ended sessions and tokens that sockets have not heard of yet; one that misses some looks its own up instead.
 const ENDED_MAX: usize = 64;
 /// How long sockets may take to close after a stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
@@ -50,10 +50,10 @@ impl Live {
         }
     }
 
-    /// Closes the sockets of a session that ended.
-    pub(crate) fn end_session(&self, token: Hashed) {
+    /// Closes the sockets of a session or an API token that ended.
+    pub(crate) fn end(&self, credential: Hashed) {
         // An error only says that no socket is open.
-        let _ = self.ended.send(token);
+        let _ = self.ended.send(credential);
     }
 
     /// Waits until every socket is closed, after a stop; not for ever.
@@ -66,7 +66,7 @@ impl Live {
 }
 
 /// Opens the live feed, a WebSocket. Send `{"subscribe": …}`, then again to change it; a `{"snapshot": …}` follows
-/// each, and then updates. Close code 4001: the session ended.
+/// each, and then updates. Close code 4001: the session or the API token ended. A browser must send `Origin`.
 #[utoipa::path(get, path = "/api/v1/live", operation_id = "open_live_feed", tag = "live",
     responses((status = 101, description = "The WebSocket is open.")))]
 pub(crate) async fn open(mut call: Call) -> Result<Response, ApiError> {
@@ -74,7 +74,9 @@ pub(crate) async fn open(mut call: Call) -> Result<Response, ApiError> {
     if call.parts.method != Method::GET {
         return Ok(method_not_allowed([Method::GET].iter()));
     }
-    if !call.app.origins.may_open_socket(&call.parts.headers) {
+    // A page cannot make a browser send a token: what comes with one is no browser, and has no `Origin`.
+    let program = matches!(call.who()?.by, By::Token) && !call.parts.headers.contains_key(header::ORIGIN);
+    if !program && !call.app.origins.may_open_socket(&call.parts.headers) {
         return Err(ApiError::forbidden("This request comes from another web page."));
     }
     let accept = accept_key(&call.parts.headers)

@@ -6,14 +6,17 @@ use front::{ApiError, Response};
 use http::Method;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::{AdditionalProperties, Schema};
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi, ToSchema};
 
+use crate::accounts::{sessions, tokens, users};
 use crate::call::Call;
 use crate::model::json_text;
 use crate::routes::{ROUTES, Route, Rule};
-use crate::{accounts, devices, history, lists, live, status, summary};
+use crate::{devices, history, lists, live, status, summary};
 
 /// Every error answer.
 #[derive(ToSchema)]
@@ -41,10 +44,20 @@ struct ErrorDetail {
     paths(
         status::alive,
         status::ready,
-        accounts::set_up,
-        accounts::sign_in,
-        accounts::current,
-        accounts::sign_out,
+        sessions::set_up,
+        sessions::sign_in,
+        sessions::current,
+        sessions::sign_out,
+        sessions::list,
+        sessions::end,
+        users::change_password,
+        users::list,
+        users::add,
+        users::edit,
+        users::delete,
+        tokens::list,
+        tokens::make,
+        tokens::revoke,
         devices::list,
         devices::add,
         devices::one,
@@ -77,7 +90,16 @@ pub(crate) async fn document(call: Call) -> Result<Response, ApiError> {
 }
 
 /// Bodies of requests: a field they do not know is refused.
-const BODIES: [&str; 4] = ["SetUpBody", "SignInBody", "NewDevice", "DeviceEdit"];
+const BODIES: [&str; 8] = [
+    "SetUpBody",
+    "SignInBody",
+    "PasswordChange",
+    "NewUser",
+    "UserEdit",
+    "NewToken",
+    "NewDevice",
+    "DeviceEdit",
+];
 
 /// Adds to each operation what its rule and method bring with them, so that no handler can forget it.
 struct FromTable;
@@ -92,6 +114,9 @@ impl Modify for FromTable {
         components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
         let csrf = ApiKeyValue::with_description("X-CSRF-Token", "`csrf_token` of the session.");
         components.add_security_scheme("csrf", SecurityScheme::ApiKey(ApiKey::Header(csrf)));
+        let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
+        let token = token.description(Some("An API token of scope `read` or `admin`."));
+        components.add_security_scheme("token", SecurityScheme::Http(token.build()));
         for name in BODIES {
             if let Some(RefOr::T(Schema::Object(body))) = components.schemas.get_mut(name) {
                 body.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
@@ -108,6 +133,8 @@ impl Modify for FromTable {
                 });
             }
             operation.security = Some(security(route));
+            let access = serde_json::Value::from(access(route.rule));
+            operation.extensions.get_or_insert_default().insert("x-access".into(), access);
         }
     }
 }
@@ -123,14 +150,29 @@ fn operation<'a>(document: &'a mut Document, route: &Route) -> Option<&'a mut Op
     }
 }
 
+/// Who may use a route, in a word.
+fn access(rule: Rule) -> &'static str {
+    match rule {
+        Rule::Public => "public",
+        Rule::SetUp => "setup",
+        Rule::SignIn => "sign_in",
+        Rule::Reader => "reader",
+        Rule::Admin => "admin",
+        Rule::Person => "person",
+        Rule::PersonAdmin => "person_admin",
+    }
+}
+
 fn security(route: &Route) -> Vec<SecurityRequirement> {
     let none: [&str; 0] = [];
+    let session = match route.method {
+        Method::GET => SecurityRequirement::new("session", none),
+        _ => SecurityRequirement::new("session", none).add("csrf", none),
+    };
     match route.rule {
         Rule::Public | Rule::SetUp | Rule::SignIn => Vec::new(),
-        Rule::Reader | Rule::Admin if route.method == Method::GET => {
-            vec![SecurityRequirement::new("session", none)]
-        }
-        Rule::Reader | Rule::Admin => vec![SecurityRequirement::new("session", none).add("csrf", none)],
+        Rule::Reader | Rule::Admin => vec![session, SecurityRequirement::new("token", none)],
+        Rule::Person | Rule::PersonAdmin => vec![session],
     }
 }
 
@@ -138,29 +180,29 @@ fn security(route: &Route) -> Vec<SecurityRequirement> {
 fn errors(route: &Route) -> Vec<(u16, &'static str)> {
     let mut errors =
         vec![(400, "The request cannot be read."), (500, "The server failed; its log says why.")];
-    let signed_in = matches!(route.rule, Rule::Reader | Rule::Admin);
+    let signed_in = !matches!(route.rule, Rule::Public | Rule::SetUp | Rule::SignIn);
     let reads_body =
         matches!(route.method, Method::POST | Method::PATCH) && !route.path.ends_with("rotate-key");
     if signed_in {
-        errors.push((401, "Nobody is signed in."));
+        errors.push((401, "There is no session and no API token."));
     }
     if route.rule != Rule::Public {
         errors.push((
             403,
-            "Not allowed: no account yet, another web page, a missing CSRF token or not an administrator.",
+            "Not allowed: no account yet, another web page, a missing CSRF token or not an administrator, or an API token where only people may.",
         ));
         errors.push((422, "A field or parameter is not as it must be; the error names it."));
         errors.push((503, "Too much to do at the moment, or nothing can be stored; see `Retry-After`."));
     }
     if route.path.contains("{id}") {
-        errors.push((404, "There is no such device."));
+        errors.push((404, "There is nothing of that number."));
     }
     if reads_body {
         errors.push((408, "The body took too long."));
         errors.push((413, "The body is too large."));
         errors.push((415, "The body is not `application/json`, or packed in an unknown way."));
     }
-    if matches!(route.rule, Rule::SetUp | Rule::SignIn) {
+    if matches!(route.rule, Rule::SetUp | Rule::SignIn) || route.path == "/api/v1/password" {
         errors.push((429, "Too many tries; see `Retry-After`."));
     }
     errors
@@ -198,7 +240,7 @@ mod tests {
         let mut ids = std::collections::BTreeSet::new();
         for route in ROUTES {
             let operation = &document["paths"][route.path][route.method.as_str().to_lowercase()];
-            let signed_in = matches!(route.rule, Rule::Reader | Rule::Admin);
+            let signed_in = !matches!(route.rule, Rule::Public | Rule::SetUp | Rule::SignIn);
             assert_eq!(
                 operation["responses"]["401"].is_object(),
                 signed_in || route.path.ends_with("session")

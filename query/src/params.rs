@@ -145,6 +145,16 @@ impl Fields {
         self.text(name)?.ok_or_else(|| ApiError::invalid(name, format!("`{name}` is missing.")))
     }
 
+    /// A whole number within `range`; `None` when it is not there.
+    pub(crate) fn whole(&mut self, name: &str, range: RangeInclusive<i64>) -> Result<Option<i64>, ApiError> {
+        let Some(value) = self.map.remove(name) else { return Ok(None) };
+        let number = value.as_i64().filter(|number| range.contains(number)).map(Some);
+        number.ok_or_else(|| {
+            let (low, high) = (range.start(), range.end());
+            ApiError::invalid(name, format!("`{name}` must be a whole number from {low} to {high}."))
+        })
+    }
+
     /// A list of texts; `None` when it is not there.
     pub(crate) fn texts(&mut self, name: &str) -> Result<Option<Vec<String>>, ApiError> {
         let wrong = || ApiError::invalid(name, format!("`{name}` must be a list of texts."));

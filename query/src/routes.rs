@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use front::{ApiError, Peer, Request, Response};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use store::Role;
 
+use crate::accounts::{self, sessions, tokens, users};
 use crate::app::App;
-use crate::call::{Call, SignedIn};
+use crate::call::{By, Call, Who};
 use crate::secret::same;
-use crate::{accounts, devices, history, lists, live, openapi, page, paths, status, summary};
+use crate::{devices, history, lists, live, openapi, page, paths, status, summary};
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,10 +24,15 @@ pub(crate) enum Rule {
     SetUp,
     /// Anybody, once there is an account; tries are limited.
     SignIn,
-    /// Whoever is signed in; with the CSRF token when the method changes something.
+    /// Whoever has a session or an API token; a session with the CSRF token when the method changes something.
     Reader,
     /// Like `Reader`, but administrators only.
     Admin,
+    /// Like `Reader`, but only with a session: what concerns passwords, sessions and tokens is for people, so that a
+    /// token that leaked makes no other.
+    Person,
+    /// Like `Person`, but administrators only.
+    PersonAdmin,
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response, ApiError>> + Send>>;
@@ -54,10 +61,20 @@ macro_rules! route {
 pub(crate) static ROUTES: &[Route] = &[
     route!(GET "/healthz" Public status::alive),
     route!(GET "/readyz" Public status::ready),
-    route!(POST "/api/v1/setup" SetUp accounts::set_up),
-    route!(POST "/api/v1/session" SignIn accounts::sign_in),
-    route!(GET "/api/v1/session" Reader accounts::current),
-    route!(DELETE "/api/v1/session" Reader accounts::sign_out),
+    route!(POST "/api/v1/setup" SetUp sessions::set_up),
+    route!(POST "/api/v1/session" SignIn sessions::sign_in),
+    route!(GET "/api/v1/session" Person sessions::current),
+    route!(DELETE "/api/v1/session" Person sessions::sign_out),
+    route!(GET "/api/v1/sessions" Person sessions::list),
+    route!(DELETE "/api/v1/sessions/{id}" Person sessions::end),
+    route!(POST "/api/v1/password" Person users::change_password),
+    route!(GET "/api/v1/tokens" Person tokens::list),
+    route!(POST "/api/v1/tokens" Person tokens::make),
+    route!(DELETE "/api/v1/tokens/{id}" Person tokens::revoke),
+    route!(GET "/api/v1/users" PersonAdmin users::list),
+    route!(POST "/api/v1/users" PersonAdmin users::add),
+    route!(PATCH "/api/v1/users/{id}" PersonAdmin users::edit),
+    route!(DELETE "/api/v1/users/{id}" PersonAdmin users::delete),
     route!(GET "/api/v1/devices" Reader devices::list),
     route!(POST "/api/v1/devices" Admin devices::add),
     route!(GET "/api/v1/devices/{id}" Reader devices::one),
@@ -136,8 +153,8 @@ async fn dispatch(app: Arc<App>, request: Request, peer: Peer) -> Result<Respons
     let now = app.now();
     let who = match route.rule {
         Rule::Public | Rule::SetUp | Rule::SignIn => None,
-        Rule::Reader | Rule::Admin => {
-            let who = accounts::session_of(&app, &parts.headers, now).await?;
+        Rule::Reader | Rule::Admin | Rule::Person | Rule::PersonAdmin => {
+            let who = accounts::who(&app, &parts.headers, now).await?;
             let who = who.ok_or_else(ApiError::unauthorized)?;
             check_rule(route, &who, &parts.headers)?;
             Some(who)
@@ -146,15 +163,22 @@ async fn dispatch(app: Arc<App>, request: Request, peer: Peer) -> Result<Respons
     (route.handler)(Call { app, peer, now, parts, body, who, id }).await
 }
 
-fn check_rule(route: &Route, who: &SignedIn, headers: &http::HeaderMap) -> Result<(), ApiError> {
-    if route.method != Method::GET {
-        let token = headers.get("x-csrf-token").map(HeaderValue::as_bytes).unwrap_or_default();
-        if !same(token, who.session.csrf_token.as_bytes()) {
-            let message = "The header `X-CSRF-Token` is missing or not the one of this session.";
-            return Err(ApiError::new(StatusCode::FORBIDDEN, "csrf", message));
+fn check_rule(route: &Route, who: &Who, headers: &http::HeaderMap) -> Result<(), ApiError> {
+    match &who.by {
+        By::Session { csrf_token, .. } if route.method != Method::GET => {
+            let token = headers.get("x-csrf-token").map(HeaderValue::as_bytes).unwrap_or_default();
+            if !same(token, csrf_token.as_bytes()) {
+                let message = "The header `X-CSRF-Token` is missing or not the one of this session.";
+                return Err(ApiError::new(StatusCode::FORBIDDEN, "csrf", message));
+            }
         }
+        By::Token if matches!(route.rule, Rule::Person | Rule::PersonAdmin) => {
+            let message = "This is for people who are signed in; an API token cannot do it.";
+            return Err(ApiError::forbidden(message));
+        }
+        By::Session { .. } | By::Token => {}
     }
-    if route.rule == Rule::Admin && who.session.user.role != "admin" {
+    if matches!(route.rule, Rule::Admin | Rule::PersonAdmin) && who.role != Role::Admin {
         return Err(ApiError::forbidden("Only an administrator may do this."));
     }
     Ok(())
@@ -215,7 +239,7 @@ mod tests {
     fn only_these_routes_are_open_to_strangers() {
         let open: Vec<String> = ROUTES
             .iter()
-            .filter(|route| !matches!(route.rule, Rule::Reader | Rule::Admin))
+            .filter(|route| matches!(route.rule, Rule::Public | Rule::SetUp | Rule::SignIn))
             .map(|route| format!("{} {} {:?}", route.method, route.path, route.rule))
             .collect();
         assert_eq!(
@@ -230,10 +254,12 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_something_is_for_administrators() {
+    fn what_changes_something_is_for_administrators_or_ones_own() {
+        let own = ["setup", "session", "sessions", "password", "tokens"];
         for route in ROUTES.iter().filter(|route| route.method != Method::GET) {
-            let own_session = route.path == "/api/v1/session" || route.path == "/api/v1/setup";
-            assert!(own_session || route.rule == Rule::Admin, "{} {}", route.method, route.path);
+            let thing = route.path.split('/').nth(3).unwrap();
+            let admin = matches!(route.rule, Rule::Admin | Rule::PersonAdmin);
+            assert!(admin || own.contains(&thing), "{} {}", route.method, route.path);
         }
     }
 

@@ -11,6 +11,9 @@ use subtle::ConstantTimeEq;
 /// What every device key begins with, so that a key that leaked is recognised as one.
 pub(crate) const DEVICE_KEY_PREFIX: &str = "ocw_";
 
+/// The same for API tokens.
+pub(crate) const API_TOKEN_PREFIX: &str = "owt_";
+
 /// SHA-256 of a secret.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Hashed(pub [u8; 32]);

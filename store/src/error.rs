@@ -49,6 +49,17 @@ pub enum Error {
         /// Which thing.
         what: &'static str,
     },
+    /// Somebody must be left who may administer the server.
+    #[error("there must be an administrator left")]
+    LastAdmin,
+    /// There are as many of these as there may be.
+    #[error("there are {limit} {what} already")]
+    Full {
+        /// Which things.
+        what: &'static str,
+        /// How many there may be.
+        limit: u32,
+    },
     /// No such thing.
     #[error("there is no such {what}")]
     NotFound {

@@ -10,6 +10,7 @@
 //!                                   └────────────► recorder ─► meta.db (usage, logs, events)
 //! ```
 
+mod accounts;
 mod check;
 pub mod chunk;
 mod chunk_table;
@@ -39,6 +40,7 @@ mod views;
 mod workers;
 mod writer;
 
+pub use accounts::{ApiToken, Bearer, Credential, NewSession, Role, Session, SessionView, User, UserView};
 pub use check::{Checked, FAULTS_MAX, check};
 pub use error::{Error, Result};
 pub use limits::{HEAD_FACTOR, Limits};

@@ -36,7 +36,7 @@ pub struct Senders {
 /// The store: one per data folder and process.
 pub struct Store {
     dir: PathBuf,
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     senders: RwLock<Option<Senders>>,
     threads: Mutex<Option<Threads>>,
     kept_ms: AtomicI64,
@@ -347,60 +347,6 @@ impl Store {
             damaged_bytes,
             damaged_groups: self.shared.damaged_groups,
         }
-    }
-
-    /// Is there an account already?
-    ///
-    /// # Errors
-    /// Database errors.
-    pub fn has_user(&self) -> Result<bool> {
-        self.shared.meta.has_user()
-    }
-
-    /// Makes the first account.
-    ///
-    /// # Errors
-    /// `Conflict` when there is an account already.
-    pub fn add_first_user(&self, username: &str, password_hash: &str, now: Timestamp) -> Result<User> {
-        self.shared.meta.add_first_user(username, password_hash, now)
-    }
-
-    /// The account of that name.
-    ///
-    /// # Errors
-    /// Database errors.
-    pub fn user(&self, username: &str) -> Result<Option<User>> {
-        self.shared.meta.user(username)
-    }
-
-    /// Keeps a session under the SHA-256 of its token.
-    ///
-    /// # Errors
-    /// Database errors.
-    pub fn add_session(
-        &self,
-        token_hash: [u8; 32],
-        user: i64,
-        csrf_token: &str,
-        now: Timestamp,
-    ) -> Result<()> {
-        self.shared.meta.add_session(&token_hash, user, csrf_token, now)
-    }
-
-    /// The session of that token, unless it ended: 12 h without use, or 14 days old. Notes the use.
-    ///
-    /// # Errors
-    /// Database errors.
-    pub fn session(&self, token_hash: &[u8; 32], now: Timestamp) -> Result<Option<Session>> {
-        self.shared.meta.session(token_hash, now)
-    }
-
-    /// Ends a session.
-    ///
-    /// # Errors
-    /// Database errors.
-    pub fn end_session(&self, token_hash: &[u8; 32]) -> Result<()> {
-        self.shared.meta.end_session(token_hash)
     }
 
     fn remember(

@@ -277,29 +277,3 @@ pub enum Health {
     /// It cannot; reads go on. The reason is for a person.
     ReadOnly(String),
 }
-
-/// An account.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
-    /// Its number.
-    pub id: i64,
-    /// What is typed to sign in.
-    pub username: String,
-    /// `admin` or `reader`.
-    pub role: String,
-    /// PHC string of the password.
-    pub password_hash: String,
-}
-
-/// Somebody signed in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Session {
-    /// Who.
-    pub user: User,
-    /// What state-changing requests must repeat.
-    pub csrf_token: String,
-    /// When they signed in.
-    pub created_ms: Timestamp,
-    /// When the session was last used, to within a minute.
-    pub used_ms: Timestamp,
-}

@@ -14,8 +14,9 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
 
+use crate::accounts;
 use crate::app::App;
-use crate::call::SignedIn;
+use crate::call::Who;
 use crate::lists::names;
 use crate::live::feed::{Feed, Now, SNAPSHOT_LOGS, Subscribe};
 
@@ -71,13 +72,13 @@ impl End {
 
 struct Socket<'a> {
     app: &'a App,
-    who: SignedIn,
+    who: Who,
     stream: WebSocketStream<TokioIo<Upgraded>>,
     feed: Option<Feed>,
 }
 
 /// Serves one socket until it ends.
-pub(super) async fn run(app: &App, upgrade: OnUpgrade, who: SignedIn) {
+pub(super) async fn run(app: &App, upgrade: OnUpgrade, who: Who) {
     let upgraded = match timeout(HANDSHAKE_TIMEOUT, upgrade).await {
         Ok(Ok(upgraded)) => TokioIo::new(upgraded),
         // The client left before the socket was open.
@@ -116,8 +117,8 @@ impl Socket<'_> {
             let step = tokio::select! {
                 biased;
                 () = stopped(&mut stop) => Err(End::Stop),
-                token = ended.recv() => match token {
-                    Ok(token) if token != self.who.token => Ok(()),
+                ended = ended.recv() => match ended {
+                    Ok(credential) if credential != self.who.credential => Ok(()),
                     Err(RecvError::Lagged(_)) => self.check_session().await,
                     Ok(_) | Err(RecvError::Closed) => Err(End::Session),
                 },
@@ -215,8 +216,7 @@ impl Socket<'_> {
     }
 
     async fn check_session(&mut self) -> Result<(), End> {
-        let (token, now) = (self.who.token, self.app.now());
-        match self.app.light(move |store| store.session(&token.0, now)).await {
+        match accounts::again(self.app, &self.who, self.app.now()).await {
             Ok(None) => Err(End::Session),
             // A failed look-up says nothing about the session; the next one will.
             Ok(Some(_)) | Err(_) => Ok(()),

@@ -24,7 +24,8 @@ async fn the_sign_up_link_works_once() {
 
     let admin = server.set_up().await;
     let session = admin.get("/api/v1/session").await.expect(200);
-    assert_eq!(session["user"], json!({"username": "admin", "role": "admin"}));
+    assert_eq!(session["user"], json!({"id": 1, "username": "admin", "role": "admin"}));
+    assert_eq!(session["transport"], "loopback");
     assert_eq!(session["csrf_token"], admin.csrf.as_str());
 
     let again = server.post("/api/v1/setup", &set_up(TOKEN, "other", PASSWORD)).await;

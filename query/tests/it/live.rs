@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::Message;
 use tokio_tungstenite::tungstenite::{Error, http::HeaderValue};
 
 use crate::http::send;
-use crate::server::{PATIENCE, Person, START_MS, Server, logs};
+use crate::server::{PASSWORD, PATIENCE, Person, START_MS, Server, Token, logs};
 
 struct Socket(WebSocketStream<TcpStream>);
 
@@ -35,6 +35,14 @@ impl Socket {
             Err(Error::Http(answer)) => Err(answer.status().as_u16()),
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// As a script does: with a token and no `Origin`.
+    async fn of_token(token: &Token) -> Socket {
+        let mut request = format!("ws://{}/api/v1/live", token.addr).into_client_request().unwrap();
+        request.headers_mut().insert("authorization", HeaderValue::from_str(&token.bearer).unwrap());
+        let stream = TcpStream::connect(token.addr).await.unwrap();
+        Socket(tokio_tungstenite::client_async(request, stream).await.unwrap().0)
     }
 
     async fn of(person: &Person) -> Socket {
@@ -229,6 +237,47 @@ async fn a_stop_closes_the_sockets() {
     assert_eq!(socket.hear().await, Err(1001));
     drop(socket);
     timeout(PATIENCE, stopping).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_ends_a_session_or_a_token_closes_its_sockets_at_once() {
+    let (server, admin) = Server::signed_in().await;
+    let reader = admin.with_account(&server, "reader", "reader").await;
+    let again = server.sign_in("reader", PASSWORD).await;
+    let (mut first, mut second) = (Socket::of(&reader).await, Socket::of(&again).await);
+
+    // Their own password: the session that changed it stays, the other ends.
+    let change = json!({"current_password": PASSWORD, "new_password": "a new password"});
+    assert_eq!(reader.send("POST", "/api/v1/password", &change).await.status, 204);
+    assert_eq!(second.hear().await, Err(4001));
+    assert_eq!(again.get("/api/v1/session").await.status, 401);
+    first.say(json!({"subscribe": {"devices": "all"}})).await;
+    assert!(first.hear().await.is_ok());
+
+    // A password that an administrator sets ends all.
+    let set = json!({"password": "yet another one"});
+    assert_eq!(admin.send("PATCH", "/api/v1/users/2", &set).await.status, 200);
+    assert_eq!(first.hear().await, Err(4001));
+
+    // A session ended by its number, a token revoked, an account deleted.
+    let reader = server.sign_in("reader", "yet another one").await;
+    let mut socket = Socket::of(&reader).await;
+    let sessions = admin.get("/api/v1/sessions").await.expect(200);
+    let of_reader = sessions["sessions"].as_array().unwrap().iter().find(|s| s["username"] == "reader");
+    let path = format!("/api/v1/sessions/{}", of_reader.unwrap()["id"]);
+    assert_eq!(admin.send("DELETE", &path, &Value::Null).await.status, 204);
+    assert_eq!(socket.hear().await, Err(4001));
+
+    let reader = server.sign_in("reader", "yet another one").await;
+    let (token, kept) = (reader.token("read").await, reader.token("read").await);
+    let mut socket = Socket::of_token(&token).await;
+    let revoke = format!("/api/v1/tokens/{}", token.id);
+    assert_eq!(admin.send("DELETE", &revoke, &Value::Null).await.status, 204);
+    assert_eq!(socket.hear().await, Err(4001));
+
+    let (mut by_session, mut by_token) = (Socket::of(&reader).await, Socket::of_token(&kept).await);
+    assert_eq!(admin.send("DELETE", "/api/v1/users/2", &Value::Null).await.status, 204);
+    assert_eq!((by_session.hear().await, by_token.hear().await), (Err(4001), Err(4001)));
 }
 
 #[tokio::test]

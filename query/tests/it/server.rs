@@ -75,6 +75,11 @@ impl Server {
         Person::from(self, &self.post("/api/v1/setup", &body).await, 201)
     }
 
+    pub async fn sign_in(&self, username: &str, password: &str) -> Person {
+        let body = json!({"username": username, "password": password});
+        Person::from(self, &self.post("/api/v1/session", &body).await, 200)
+    }
+
     pub fn move_clock(&self, ms: i64) {
         self.clock.fetch_add(ms, Ordering::SeqCst);
     }
@@ -192,10 +197,45 @@ impl Person {
         send(self.addr, method, path, &headers, body.as_bytes()).await
     }
 
+    /// Makes an account and signs it in.
+    pub async fn with_account(&self, server: &Server, username: &str, role: &str) -> Person {
+        let new = json!({"username": username, "password": PASSWORD, "role": role});
+        self.send("POST", "/api/v1/users", &new).await.expect(201);
+        server.sign_in(username, PASSWORD).await
+    }
+
+    /// Makes an API token.
+    pub async fn token(&self, scope: &str) -> Token {
+        let new = json!({"name": "test", "scope": scope});
+        let made = self.send("POST", "/api/v1/tokens", &new).await.expect(201);
+        let bearer = format!("Bearer {}", made["token"].as_str().unwrap());
+        Token { addr: self.addr, id: made["api_token"]["id"].as_i64().unwrap(), bearer }
+    }
+
     /// Adds a device; its number and key.
     pub async fn add_device(&self, name: &str) -> (u32, String) {
         let added = self.send("POST", "/api/v1/devices", &json!({"name": name})).await.expect(201);
         (added["device"]["id"].as_u64().unwrap() as u32, added["api_key"].as_str().unwrap().to_string())
+    }
+}
+
+/// A script.
+#[derive(Clone)]
+pub struct Token {
+    pub addr: SocketAddr,
+    pub id: i64,
+    pub bearer: String,
+}
+
+impl Token {
+    pub async fn send(&self, method: &str, path: &str, body: &Value) -> Answer {
+        let headers = [("authorization", self.bearer.as_str()), ("content-type", "application/json")];
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        send(self.addr, method, path, &headers, body.as_bytes()).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &Value::Null).await
     }
 }
 

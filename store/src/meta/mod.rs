@@ -1,9 +1,11 @@
 //! Everything that is not a sample, in `meta.db`: devices, accounts, usage, logs, events.
 
-mod accounts;
+mod api_tokens;
 mod devices;
 mod forget;
 mod journal;
+mod sessions;
+mod users;
 
 pub use journal::Record;
 
@@ -102,6 +104,34 @@ pub const FILE: File = File {
     -- Of all lines: their texts and 64 for each.
     ALTER TABLE state ADD COLUMN log_bytes INTEGER NOT NULL DEFAULT 0;
     UPDATE state SET log_bytes = (SELECT coalesce(sum(octet_length(source) + octet_length(message) + 64), 0) FROM log);
+    ", "
+    -- A session gets a number, so that it can be listed and ended, and says where it was begun.
+    ALTER TABLE session RENAME TO session_before;
+    CREATE TABLE session (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        token_hash BLOB NOT NULL UNIQUE,
+        user INTEGER NOT NULL REFERENCES user ON DELETE CASCADE,
+        csrf_token TEXT NOT NULL,
+        created_ms INTEGER NOT NULL,
+        used_ms INTEGER NOT NULL,
+        address TEXT NOT NULL,
+        client TEXT NOT NULL
+    ) STRICT;
+    INSERT INTO session (token_hash, user, csrf_token, created_ms, used_ms, address, client)
+        SELECT token_hash, user, csrf_token, created_ms, used_ms, '', '' FROM session_before ORDER BY created_ms;
+    DROP TABLE session_before;
+    CREATE INDEX session_by_user ON session (user);
+    CREATE TABLE api_token (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        token_hash BLOB NOT NULL UNIQUE,
+        user INTEGER NOT NULL REFERENCES user ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        scope TEXT NOT NULL,
+        created_ms INTEGER NOT NULL,
+        expires_ms INTEGER,
+        used_ms INTEGER
+    ) STRICT;
+    CREATE INDEX api_token_by_user ON api_token (user);
     "],
 };
 

@@ -4,7 +4,7 @@ use crate::{append, batch, profile, samples};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use store::{Health, Level, LogLine, Options, RangeQuery, Rejected, Store, TimeRange};
+use store::{Health, Level, LogLine, NewSession, Options, RangeQuery, Rejected, Store, TimeRange};
 
 const NOW: i64 = 1_795_343_922_420;
 const DISK_BYTES: u64 = 12 << 20;
@@ -58,7 +58,8 @@ fn a_full_disk_refuses_reads_on_and_heals() {
     let store = Store::open(Options::new(&data), NOW).unwrap();
     let device = store.add_device(profile("one"), [1; 32], NOW).unwrap();
     let user = store.add_first_user("ada", "hash", NOW).unwrap();
-    store.add_session([9; 32], user.id, "csrf", NOW).unwrap();
+    let session = NewSession { token_hash: [9; 32], user: user.id, ..NewSession::default() };
+    store.add_session(&session, NOW).unwrap();
     let report = |i: i64| {
         let message = format!("{i} {}", "x".repeat(20_000));
         let logs = vec![LogLine { t_ms: NOW + i, level: Level::Info, source: "gateway".into(), message }];

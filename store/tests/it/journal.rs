@@ -1,9 +1,7 @@
-//! Logs, events, usage and accounts.
+//! Logs, events and usage.
 
 use crate::{Rig, append, batch};
-use store::{
-    CostBasis, Cursor, Error, Level, LogLine, LogQuery, TimeRange, USAGE_SLOT_MS, UsageEvent, UsageSum,
-};
+use store::{CostBasis, Cursor, Level, LogLine, LogQuery, TimeRange, USAGE_SLOT_MS, UsageEvent, UsageSum};
 
 const NOW: i64 = 1_795_343_922_420;
 
@@ -100,24 +98,4 @@ fn huge_token_counts_do_not_break_the_sums() {
     append(&rig.store, store::Batch { usage: events, ..batch(rig.device, NOW) }).unwrap();
     let rig = rig.reopen(NOW);
     assert!(rig.store.usage_by_device(None).unwrap()[0].1.tokens >= 20_000_000_000_000);
-}
-
-#[test]
-fn only_one_account_is_first_and_sessions_end() {
-    let rig = Rig::new(NOW);
-    assert!(!rig.store.has_user().unwrap());
-    let user = rig.store.add_first_user("ada", "hash", NOW).unwrap();
-    assert!(matches!(rig.store.add_first_user("eve", "hash", NOW), Err(Error::Conflict { .. })));
-    assert_eq!(rig.store.user("ada").unwrap(), Some(user.clone()));
-    assert_eq!(rig.store.user("eve").unwrap(), None);
-    let hour = 3_600_000;
-    rig.store.add_session([7; 32], user.id, "csrf", NOW).unwrap();
-    assert_eq!(rig.store.session(&[7; 32], NOW + hour).unwrap().unwrap().csrf_token, "csrf");
-    // Used an hour ago: the 12 hours run from there.
-    assert!(rig.store.session(&[7; 32], NOW + 13 * hour - 1).unwrap().is_some());
-    assert!(rig.store.session(&[7; 32], NOW + 26 * hour).unwrap().is_none());
-    assert!(rig.store.session(&[8; 32], NOW).unwrap().is_none());
-    rig.store.add_session([9; 32], user.id, "csrf", NOW + 26 * hour).unwrap();
-    rig.store.end_session(&[9; 32]).unwrap();
-    assert!(rig.store.session(&[9; 32], NOW + 26 * hour).unwrap().is_none());
 }

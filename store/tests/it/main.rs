@@ -2,6 +2,7 @@
 // Helpers of tests are outside of what clippy knows as tests.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod accounts;
 mod check;
 mod damage;
 mod devices;
