@@ -9,6 +9,8 @@
 //! frequent while somebody looks. Everything else in an answer is ignored.
 
 pub mod args;
+pub mod calendar;
+pub mod clock;
 pub mod collect;
 pub mod config;
 pub mod log;

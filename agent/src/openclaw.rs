@@ -11,18 +11,21 @@ use std::time::{Duration, Instant};
 
 use crate::collect::Sample;
 use crate::config::OpenClawPlaces;
+use concerns::Concerns;
 use gateway::{GatewayWatch, Surroundings};
 use judge::{End, Gateway};
 use lock::Lock;
 use process::{Figures, Finder};
 
 pub mod boots;
+pub mod concerns;
 pub mod gateway;
 pub mod json5;
 pub mod judge;
 pub mod lock;
 pub mod probe;
 pub mod process;
+pub mod sqlite;
 pub mod usage;
 
 /// Time between two looks at a gateway.
@@ -50,6 +53,8 @@ pub struct View {
     pub restarts: u64,
     /// OpenClaw's version, where known.
     pub version: Option<String>,
+    /// What goes wrong quietly there, or waits for a person.
+    pub concerns: Concerns,
     /// How many gateways this is about, and how many of them run as they should.
     pub count: (u32, u32),
 }
@@ -85,6 +90,7 @@ impl View {
         if self.gateway != Gateway::NotInstalled {
             sample.counter("gateway_restarts_total", self.restarts);
         }
+        self.concerns.sample(&mut sample);
         sample
     }
 }
@@ -101,12 +107,13 @@ fn together(views: Vec<View>) -> View {
     let running = views.iter().filter(|view| view.gateway == Gateway::Running).count();
     let (up, ready) = (all(|view| view.up), all(|view| view.ready));
     let restarts = views.iter().map(|view| view.restarts).sum();
+    let concerns = views.iter().fold(Concerns::default(), |sum, view| sum.and(view.concerns));
     let count = (views.len() as u32, running as u32);
     let version = views.iter().find_map(|view| view.version.clone());
     // Of equals the first.
     let worst = views.into_iter().rev().max_by_key(|view| view.gateway).unwrap_or_default();
     let version = worst.version.clone().or(version);
-    View { up, ready, process: figures, restarts, version, count, ..worst }
+    View { up, ready, process: figures, restarts, version, concerns, count, ..worst }
 }
 
 /// Looks at the OpenClaw of this device.
@@ -190,13 +197,13 @@ impl Latest {
     }
 }
 
-/// Looks until `stop` is dropped: the body of the thread `openclaw`.
-pub fn watch(mut watcher: Watcher, latest: Latest, stop: &Receiver<()>) {
+/// Looks until `stop` is dropped, at least once per report: the body of the thread `openclaw`.
+pub fn watch(mut watcher: Watcher, latest: Latest, report_every: Duration, stop: &Receiver<()>) {
     loop {
         let view = watcher.look(Instant::now());
         let absent = view.gateway == Gateway::NotInstalled;
         latest.set(view);
-        let wait = if absent { LOOK_EVERY_ABSENT } else { LOOK_EVERY };
+        let wait = if absent { LOOK_EVERY_ABSENT } else { LOOK_EVERY.min(report_every) };
         if stop.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
             return;
         }

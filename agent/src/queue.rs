@@ -202,6 +202,11 @@ impl Queue {
         self.spool.as_ref().map_or(0, Spool::len)
     }
 
+    /// Bytes that the spool takes on the disk.
+    pub fn spool_bytes(&self) -> u64 {
+        self.spool.as_ref().map_or(0, Spool::bytes)
+    }
+
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, bail};
 use wire::{Ack, BootId, Report};
 
+use crate::clock::{SampleClock, ServerClock};
 use crate::collect::disks::{DiskCollector, DiskThread};
 use crate::collect::{Collector, SETTLE, Sample};
 use crate::config::{Config, Destination, OpenClawPlaces};
@@ -41,7 +42,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let openclaw = Latest::default();
     let (stop_openclaw, openclaw_stopped) = channel();
     let (watcher, latest) = (Watcher::new(config.openclaw.clone())?, openclaw.clone());
-    spawn("openclaw", move || openclaw::watch(watcher, latest, &openclaw_stopped))?;
+    let interval = config.interval();
+    spawn("openclaw", move || openclaw::watch(watcher, latest, interval, &openclaw_stopped))?;
     let state_dir = held.as_ref().map(Held::path);
     let cursors = cursors(state_dir, Some(destination));
     let reader = Reader::new(config.openclaw.clone(), cursors);
@@ -61,7 +63,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     }
     let (uplink_ends, uplink_ended) = channel::<()>();
     let to = shared.clone();
-    let (http, server) = (Http::new(destination), destination.server.clone());
+    let clock = ServerClock::default();
+    let (http, server) = (Http::new(destination, clock.clone()), destination.server.clone());
     spawn("uplink", move || {
         // Dropped when the thread ends in whatever way.
         let _ends = uplink_ends;
@@ -77,6 +80,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 
     let facts = collector.facts();
     let mut pending = Pending::default();
+    let mut times = SampleClock::default();
     let mut samples = Schedule::new(Instant::now() + SETTLE, config.sample_interval());
     let mut reports = Schedule::new(Instant::now() + SETTLE, config.interval());
     while shared.wait_until(samples.next) {
@@ -90,7 +94,10 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         sample.extend(disks.sample(now));
         sample.extend(view.sample());
         sample.extend(shared.sample());
-        pending.push(unix_ms(), &sample);
+        if let Some((ms, _)) = clock.ms() {
+            sample.gauge("clock_offset_ms", ms as f64);
+        }
+        pending.push(times.time(now, unix_ms()), &sample);
         // A report that is due at the same moment as a sample holds that sample.
         let due = now >= reports.next;
         if due {
@@ -146,7 +153,7 @@ pub fn send_once(config: &Config) -> anyhow::Result<()> {
     let mut reader = Reader::new(places, cursors);
     let (report, portion) = one_report(config, &mut reader)?;
     let frame = wire::frame::encode(&report)?;
-    match Http::new(destination).post(&frame, REQUEST_MAX) {
+    match Http::new(destination, ServerClock::default()).post(&frame, REQUEST_MAX) {
         Outcome::Failed(error) => bail!("{} cannot be reached: {error}", destination.server),
         Outcome::Answered { status: 200, body, .. } => {
             let ack: Ack = serde_json::from_slice(&body)
@@ -410,6 +417,7 @@ impl Shared {
         let state = self.lock();
         sample.gauge("reports_waiting", state.queue.len() as f64);
         sample.counter("reports_dropped_total", state.queue.dropped());
+        sample.gauge("spool_bytes", state.queue.spool_bytes() as f64);
         sample
     }
 

@@ -289,7 +289,8 @@ impl Spool {
         self.remove_finished()
     }
 
-    fn bytes(&self) -> u64 {
+    /// Bytes that it takes on the disk.
+    pub fn bytes(&self) -> u64 {
         self.segments.values().map(|segment| segment.bytes).sum()
     }
 

@@ -40,7 +40,7 @@ pub enum Outcome {
     Answered {
         /// Status code.
         status: u16,
-        /// `Retry-After`, if it was in seconds.
+        /// `Retry-After`, if there was one.
         retry_after: Option<Duration>,
         /// The body as far as it was read.
         body: Vec<u8>,

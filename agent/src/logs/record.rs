@@ -6,6 +6,7 @@ use wire::Log;
 use wire::bounds::{FACT_BYTES_MAX, LOG_BYTES_MAX};
 
 use super::redact::redact;
+use crate::calendar;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -273,9 +274,7 @@ fn parse_time(text: &str) -> Option<i64> {
     if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return None;
     }
-    // Counted from March on, so that the leap day is a year's last.
-    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719_468;
+    let days = calendar::days(year, month, day);
     Some((((days * 24 + hour) * 60 + minute - offset) * 60 + second) * 1_000 + ms)
 }
 

@@ -1,15 +1,10 @@
 //! What the gateway noted about its own starts and ends, in OpenClaw's database.
 
 use std::path::Path;
-use std::time::Duration;
-
-use rusqlite::{Connection, OpenFlags};
 
 use super::judge::End;
-use super::usage::sources::Stamp;
-
-/// How long a reader waits for a writer.
-const BUSY_MAX: Duration = Duration::from_millis(200);
+use super::sqlite::Reading;
+use super::usage::sources::{Stamp, state_database};
 
 /// Reads the notes, when they may have changed.
 #[derive(Debug, Default)]
@@ -21,7 +16,7 @@ impl Boots {
     /// How the gateway ended that started last, given that none is running. Nothing if it does not say:
     /// its notes are kept for a day, and older versions make none.
     pub fn end(&mut self, state_dir: &Path) -> Option<End> {
-        let path = state_dir.join("state").join("openclaw.sqlite");
+        let path = state_database(state_dir);
         let stamp = Stamp::of_database(&path);
         if let Some((then, end)) = self.last
             && then == stamp
@@ -41,10 +36,8 @@ impl Boots {
 
 fn read(path: &Path) -> rusqlite::Result<Option<End>> {
     const LAST: &str = "SELECT outcome FROM gateway_boot_lifecycle ORDER BY started_at_ms DESC LIMIT 1";
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY_MAX)?;
-    let outcome = connection.query_row(LAST, [], |row| row.get::<_, Option<String>>(0));
+    let reading = Reading::open(path)?;
+    let outcome = reading.connection().query_row(LAST, [], |row| row.get::<_, Option<String>>(0));
     match outcome {
         Ok(outcome) => Ok(match outcome.as_deref() {
             None => Some(End::Killed),
@@ -60,6 +53,8 @@ fn read(path: &Path) -> rusqlite::Result<Option<End>> {
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::Connection;
+
     use super::*;
 
     #[test]

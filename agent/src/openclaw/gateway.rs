@@ -7,12 +7,14 @@ use std::time::{Instant, SystemTime};
 
 use super::View;
 use super::boots::Boots;
+use super::concerns::{Concerns, ConcernsWatch};
 use super::json5;
 use super::judge::{Gateway, Port, Process, Seen, judge};
 use super::lock::{self, Lock};
 use super::probe::{self, Answer, Startup};
 use super::process::{Finder, Follower};
 use crate::config::OpenClawPlaces;
+use crate::run::unix_ms;
 
 /// The gateway's port when nobody says another.
 pub const PORT_DEFAULT: u16 = 18_789;
@@ -37,6 +39,7 @@ pub struct GatewayWatch {
     follower: Follower,
     config: Option<(PathBuf, SystemTime, GatewayConfig)>,
     boots: Boots,
+    concerns: ConcernsWatch,
     /// What the gateway said last; it holds while the gateway is down.
     version: Option<String>,
     /// The process it had last.
@@ -55,6 +58,7 @@ impl GatewayWatch {
             follower: Follower::new()?,
             config: None,
             boots: Boots::default(),
+            concerns: ConcernsWatch::default(),
             version: None,
             pid: None,
             restarts: 0,
@@ -136,6 +140,10 @@ impl GatewayWatch {
             process,
             restarts: self.restarts,
             version: self.version.clone().or_else(|| around.finder.version().filter(|_| first)),
+            concerns: match &self.state_dir {
+                Some(state_dir) => self.concerns.look(state_dir, now, unix_ms()),
+                None => Concerns::default(),
+            },
             count: (1, u32::from(gateway == Gateway::Running)),
         }
     }

@@ -1,13 +1,16 @@
 //! Posts frames.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ureq::tls::{RootCerts, TlsConfig};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 use wire::FRAME_CONTENT_TYPE;
 
 use super::Outcome;
+use crate::calendar::http_date;
+use crate::clock::ServerClock;
 use crate::config::Destination;
+use crate::run::unix_ms;
 
 /// How long connecting may take.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -19,28 +22,17 @@ pub struct Http {
     agent: Agent,
     url: String,
     authorization: String,
+    clock: ServerClock,
 }
 
 impl Http {
-    /// The client. Redirects are not followed: the key is for this server and no other.
-    pub fn new(destination: &Destination) -> Http {
-        let roots = match &destination.ca {
-            Some(certificates) => RootCerts::new_with_certs(certificates),
-            None => RootCerts::WebPki,
-        };
-        let config = Agent::config_builder()
-            .tls_config(TlsConfig::builder().root_certs(roots).build())
-            .timeout_connect(Some(CONNECT_MAX))
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .http_status_as_error(false)
-            .max_idle_connections(1)
-            .user_agent(concat!("openclaw-watch-agent/", env!("CARGO_PKG_VERSION")))
-            .build();
+    /// The client. What answers say about the time goes to `clock`.
+    pub fn new(destination: &Destination, clock: ServerClock) -> Http {
         Http {
-            agent: config.new_agent(),
+            agent: client(destination.ca.as_deref()),
             url: destination.server.report_url(),
             authorization: format!("Bearer {}", destination.key),
+            clock,
         }
     }
 
@@ -54,13 +46,19 @@ impl Http {
             .build()
             .header("Authorization", &self.authorization)
             .header("Content-Type", FRAME_CONTENT_TYPE);
+        let (sent_ms, sent) = (unix_ms(), Instant::now());
         match request.send(frame) {
             Ok(response) => {
+                let now = Instant::now();
                 let (head, mut body) = response.into_parts();
-                let retry_after = head.headers.get("Retry-After").and_then(|value| value.to_str().ok());
+                let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
+                let date_s = header("Date").and_then(http_date);
+                if let Some(date_s) = date_s {
+                    self.clock.observe(date_s, sent_ms, now.saturating_duration_since(sent), now);
+                }
                 Outcome::Answered {
                     status: head.status.as_u16(),
-                    retry_after: retry_after.and_then(|s| s.trim().parse().ok()).map(Duration::from_secs),
+                    retry_after: header("Retry-After").and_then(|text| retry_after(text, date_s)),
                     body: read(&mut body),
                 }
             }
@@ -69,8 +67,33 @@ impl Http {
     }
 }
 
+/// A client that trusts these certificates, or the built-in ones. Redirects are not followed: a key is
+/// for one server and no other.
+pub fn client(ca: Option<&[Certificate<'static>]>) -> Agent {
+    let roots = ca.map_or(RootCerts::WebPki, RootCerts::new_with_certs);
+    let config = Agent::config_builder()
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
+        .timeout_connect(Some(CONNECT_MAX))
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .http_status_as_error(false)
+        .max_idle_connections(1)
+        .user_agent(concat!("openclaw-watch-agent/", env!("CARGO_PKG_VERSION")))
+        .build();
+    config.new_agent()
+}
+
+/// The wait that a server asks for: in seconds, or until a time on its own clock.
+fn retry_after(text: &str, date_s: Option<i64>) -> Option<Duration> {
+    let seconds = match text.trim().parse() {
+        Ok(seconds) => seconds,
+        Err(_) => u64::try_from(http_date(text)?.saturating_sub(date_s?)).unwrap_or(0),
+    };
+    Some(Duration::from_secs(seconds))
+}
+
 /// The body. One that breaks off or is too long is no answer anybody here understands.
-fn read(body: &mut Body) -> Vec<u8> {
+pub fn read(body: &mut Body) -> Vec<u8> {
     body.with_config().limit(ANSWER_BYTES_MAX).read_to_vec().unwrap_or_default()
 }
 
@@ -112,7 +135,7 @@ mod tests {
         });
         let server_url = Server::parse(&format!("http://{address}")).unwrap();
         let destination = Destination { server: server_url, key: "k".into(), ca: None };
-        let outcome = Http::new(&destination).post(b"abc", timeout);
+        let outcome = Http::new(&destination, ServerClock::default()).post(b"abc", timeout);
         std::net::TcpStream::connect(address).unwrap().write_all(b"end\n").unwrap();
         (outcome, server.join().unwrap())
     }
@@ -135,7 +158,9 @@ mod tests {
         assert_eq!(answered(busy), outcome(503, Some(7), ""));
         let dated =
             "HTTP/1.1 429 Slow\r\nRetry-After: Fri, 31 Dec 2027 23:59:59 GMT\r\nContent-Length: 0\r\n\r\n";
-        assert_eq!(answered(dated), outcome(429, None, ""));
+        assert_eq!(answered(dated), outcome(429, None, ""), "by which clock?");
+        let dated = "HTTP/1.1 429 Slow\r\nDate: Fri, 31 Dec 2027 23:59:39 GMT\r\nRetry-After: Fri, 31 Dec 2027 23:59:59 GMT\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(answered(dated), outcome(429, Some(20), ""));
     }
 
     #[test]

@@ -5,14 +5,14 @@
 
 use std::io::{BufReader, Read};
 use std::path::Path;
-use std::time::Duration;
 
+use rusqlite::Connection;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags};
 
 use super::cursors::RowCursor;
 use super::lines::unpacker;
 use super::record::{self, Found};
+use crate::openclaw::sqlite::Reading;
 
 /// The newest schema that was seen.
 pub const SCHEMA_KNOWN_MAX: i64 = 23;
@@ -22,8 +22,6 @@ pub const PAGE_ROWS_MAX: i64 = 256;
 pub const ROW_HELD_BYTES_MAX: usize = 64 << 10;
 /// Bytes of a packed row; OpenClaw packs none that is larger.
 pub const PACKED_BYTES_MAX: usize = 4 << 20;
-/// How long a reader waits for a writer.
-const BUSY_MAX: Duration = Duration::from_millis(200);
 /// KiB of the database that are held in memory.
 const CACHE_KIB: i64 = 512;
 /// Sessions of a database that are looked at.
@@ -42,7 +40,7 @@ pub enum Fault {
 
 /// A database with transcripts, open for one look.
 pub struct Database {
-    connection: Connection,
+    reading: Reading,
     packed: bool,
     navigation: bool,
     updated_at: bool,
@@ -65,19 +63,14 @@ pub struct Row {
 impl Database {
     /// Opens a database; nothing if it is one of those beside which transcripts are files.
     pub fn open(path: &Path) -> Result<Option<Database>, Fault> {
-        let connection = Connection::open_with_flags(
-            path,
-            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-        )?;
-        connection.busy_timeout(BUSY_MAX)?;
+        let reading = Reading::open(path)?;
+        let connection = reading.connection();
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-        // What is in the file runs nothing.
-        connection.pragma_update(None, "trusted_schema", false)?;
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        let rows = columns(&connection, "transcript_events")?;
+        let rows = columns(connection, "transcript_events")?;
         let has = |name: &str| rows.iter().any(|column| column == name);
         if rows.is_empty() {
-            if version <= SCHEMA_KNOWN_MAX && columns(&connection, "session_nodes")?.is_empty() {
+            if version <= SCHEMA_KNOWN_MAX && columns(connection, "session_nodes")?.is_empty() {
                 return Ok(None);
             }
             return Err(Fault::UnknownSchema(format!("schema {version} has no table transcript_events")));
@@ -87,7 +80,7 @@ impl Database {
         {
             return Err(Fault::UnknownSchema(format!("schema {version} has no transcript_events.{missing}")));
         }
-        let windows = columns(&connection, "session_windows")?;
+        let windows = columns(connection, "session_windows")?;
         let updated_at =
             ["session_id", "updated_at"].iter().all(|name| windows.iter().any(|column| column == name));
         Ok(Some(Database {
@@ -95,8 +88,17 @@ impl Database {
             navigation: has("navigation_json"),
             updated_at,
             newer: version > SCHEMA_KNOWN_MAX,
-            connection,
+            reading,
         }))
+    }
+
+    /// Whether what was read so far was there at one time; if not, it is to be read again.
+    pub fn is_sound(&self) -> bool {
+        self.reading.is_sound()
+    }
+
+    fn connection(&self) -> &Connection {
+        self.reading.connection()
     }
 
     /// Whether its version is newer than any that was seen. It may be read all the same.
@@ -109,7 +111,9 @@ impl Database {
         if !self.updated_at {
             return Ok(None);
         }
-        Ok(self.connection.query_row("SELECT max(updated_at) FROM session_windows", [], |row| row.get(0))?)
+        Ok(self
+            .connection()
+            .query_row("SELECT max(updated_at) FROM session_windows", [], |row| row.get(0))?)
     }
 
     /// The sessions: those that changed since a time, or all that have rows.
@@ -124,8 +128,10 @@ impl Database {
         const CHANGED: &str = "SELECT session_id FROM session_windows WHERE updated_at >= ?2 LIMIT ?1";
         let id = |row: &rusqlite::Row<'_>| row.get(0);
         let sessions: Result<Vec<String>, _> = match since_ms {
-            Some(since) => self.connection.prepare(CHANGED)?.query_map((SESSIONS_MAX, since), id)?.collect(),
-            None => self.connection.prepare(ALL)?.query_map([SESSIONS_MAX], id)?.collect(),
+            Some(since) => {
+                self.connection().prepare(CHANGED)?.query_map((SESSIONS_MAX, since), id)?.collect()
+            }
+            None => self.connection().prepare(ALL)?.query_map([SESSIONS_MAX], id)?.collect(),
         };
         Ok(sessions?)
     }
@@ -143,7 +149,7 @@ impl Database {
     }
 
     fn rows(&self, session: &str, from: i64) -> Result<Vec<Row>, Fault> {
-        let mut statement = self.connection.prepare_cached(&self.query())?;
+        let mut statement = self.connection().prepare_cached(&self.query())?;
         // One more than a page: the first may be known already.
         let mut found = statement.query((session, from, PAGE_ROWS_MAX + 1))?;
         let mut rows = Vec::new();
@@ -201,8 +207,8 @@ impl Database {
     /// What is in a row that is too long to be held.
     fn long_row(&self, session: &str, seq: i64) -> Result<Found, Fault> {
         const ROW_ID: &str = "SELECT rowid FROM transcript_events WHERE session_id = ?1 AND seq = ?2";
-        let row_id = self.connection.query_row(ROW_ID, (session, seq), |row| row.get(0))?;
-        let row = self.connection.blob_open("main", "transcript_events", "event_json", row_id, true)?;
+        let row_id = self.connection().query_row(ROW_ID, (session, seq), |row| row.get(0))?;
+        let row = self.connection().blob_open("main", "transcript_events", "event_json", row_id, true)?;
         Ok(record::parse_reader(BufReader::with_capacity(ROW_HELD_BYTES_MAX, row)))
     }
 }

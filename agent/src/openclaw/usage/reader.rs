@@ -89,6 +89,24 @@ impl Done {
     }
 }
 
+/// One look into a database.
+struct Look<'a> {
+    agent: &'a str,
+    path: &'a Path,
+    database: &'a Database,
+    /// As it was before it was opened.
+    stamp: Stamp,
+    /// When all its sessions were looked at, if that holds yet.
+    looked: Option<Instant>,
+    now: Instant,
+}
+
+/// How much was in a portion, to go back to.
+struct Mark {
+    lens: [usize; 3],
+    figures: (usize, u64, u64, i64),
+}
+
 /// Reads the usage of this device's OpenClaw.
 pub struct Reader {
     places: OpenClawPlaces,
@@ -244,6 +262,20 @@ impl Reader {
             portion.done.push((path.to_path_buf(), Done::new(stamp)));
             return Ok(());
         };
+        let before = portion.mark();
+        let look = Look { agent, path, database: &database, stamp, looked, now };
+        let result = self.read_rows(&look, portion);
+        if !database.is_sound() {
+            // The gateway started meanwhile: the next look reads it beside its log.
+            portion.rewind(before);
+            return Ok(());
+        }
+        result
+    }
+
+    fn read_rows(&self, look: &Look<'_>, portion: &mut Portion) -> Result<(), Fault> {
+        let Look { agent, path, database, stamp, looked, now } = *look;
+        let done = self.done.get(path);
         portion.newer_schema |= database.is_newer();
         let key = path.to_string_lossy();
         let changed_ms = database.changed_ms()?;
@@ -252,7 +284,7 @@ impl Reader {
         let mut faults = Vec::new();
         for session in &sessions {
             // One page that is damaged costs its session, not the others.
-            if let Err(fault) = self.read_session(agent, &database, &key, session, portion) {
+            if let Err(fault) = self.read_session(agent, database, &key, session, portion) {
                 faults.push(fault);
             }
             if faults.len() == FAULTS_MAX {
@@ -392,6 +424,26 @@ impl Reader {
 }
 
 impl Portion {
+    fn mark(&self) -> Mark {
+        Mark {
+            lens: [self.events.len(), self.steps.len(), self.done.len()],
+            figures: (self.bytes, self.faulty, self.prompts, self.newest_ms),
+        }
+    }
+
+    /// As if nothing had been read since.
+    fn rewind(&mut self, mark: Mark) {
+        let [events, steps, done] = mark.lens;
+        for event in self.events.drain(events..) {
+            // Each event's id was noted with it, and is its number in hexadecimal digits.
+            let id = u128::from_str_radix(&event.event_id, 16);
+            id.map(|id| self.ids.remove(&EventId(id))).ok();
+        }
+        self.steps.truncate(steps);
+        self.done.truncate(done);
+        (self.bytes, self.faulty, self.prompts, self.newest_ms) = mark.figures;
+    }
+
     fn is_full(&mut self) -> bool {
         self.more |= self.events.len() >= PORTION_EVENTS_MAX
             || self.bytes >= PORTION_BYTES_MAX

@@ -10,6 +10,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use sha2::{Digest, Sha256};
 
+use crate::calendar;
+
 /// Tokens of one kind in one record: far past any model.
 pub const TOKENS_MAX: u64 = 1 << 40;
 /// US dollars of one record.
@@ -410,11 +412,7 @@ fn parse_time(text: &str) -> Option<i64> {
     if !valid {
         return None;
     }
-    // Years are counted from March, so that the leap day is the last one: then the length of every
-    // earlier month is fixed, and 153 days are always five months.
-    let (year, month_from_march) = (year - i64::from(month < 3), (month + 9) % 12);
-    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + day_of_year - 719_468;
+    let days = calendar::days(year, month, day);
     Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000 + millis)
 }
 

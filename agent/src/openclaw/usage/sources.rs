@@ -3,18 +3,15 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use rusqlite::{Connection, OpenFlags};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::lines;
+use crate::openclaw::sqlite::Reading;
 
 /// Agents of a state folder that are looked at.
 pub const AGENTS_MAX: usize = 1_000;
 /// Runs that are asked for at once.
 pub const RUNS_MAX: usize = 100;
-/// How long a reader waits for a writer.
-const BUSY_MAX: Duration = Duration::from_millis(200);
 const DATABASE: &str = "openclaw-agent.sqlite";
 /// Folders of an agent that hold files of lines: its sessions, those in cold storage, and what the move
 /// into a database left.
@@ -99,11 +96,9 @@ pub fn overview(state_dir: &Path, since_ms: i64) -> Overview {
     // What another program did for OpenClaw (acp) has its usage there.
     const RUNS: &str = "SELECT created_at FROM task_runs WHERE status = 'succeeded' AND ended_at IS NOT NULL
         AND runtime IN ('cli', 'cron', 'subagent') AND created_at > ?2 ORDER BY created_at DESC LIMIT ?1";
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let path = state_dir.join("state").join("openclaw.sqlite");
-    let Ok(connection) = Connection::open_with_flags(path, flags) else { return Overview::default() };
+    let Ok(reading) = Reading::open(&state_database(state_dir)) else { return Overview::default() };
+    let connection = reading.connection();
     let databases = || -> rusqlite::Result<_> {
-        connection.busy_timeout(BUSY_MAX)?;
         let mut statement = connection.prepare(DATABASES)?;
         let path = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, state_dir.join(row.get::<_, String>(1)?)));
         statement.query_map([AGENTS_MAX as i64], path)?.collect()
@@ -112,7 +107,14 @@ pub fn overview(state_dir: &Path, since_ms: i64) -> Overview {
         let mut statement = connection.prepare(RUNS)?;
         statement.query_map([RUNS_MAX as i64, since_ms], |row| row.get(0))?.collect()
     };
-    Overview { databases: databases().unwrap_or_default(), runs_ms: runs().unwrap_or_default() }
+    let overview =
+        Overview { databases: databases().unwrap_or_default(), runs_ms: runs().unwrap_or_default() };
+    if reading.is_sound() { overview } else { Overview::default() }
+}
+
+/// OpenClaw's own database in a state folder.
+pub fn state_database(state_dir: &Path) -> PathBuf {
+    state_dir.join("state").join("openclaw.sqlite")
 }
 
 /// What tells whether a source may have changed.
@@ -146,6 +148,8 @@ impl Stamp {
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::Connection;
+
     use super::*;
 
     #[test]

@@ -179,7 +179,7 @@ fn reading_neither_writes_nor_keeps_a_writer_waiting() {
     let case = Case::new(SQLITE);
     case.add("s", 0, 5, &usage(1));
     let database = case.open();
-    assert!(database.connection.execute("DELETE FROM transcript_events", []).is_err());
+    assert!(database.connection().execute("DELETE FROM transcript_events", []).is_err());
     assert_eq!(database.page("s", None).unwrap().len(), 1);
     // Between two reads nothing is held: the log can be written back and emptied.
     let busy: i64 = case.writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();

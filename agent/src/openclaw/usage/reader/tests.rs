@@ -415,3 +415,38 @@ fn real_state_folders_give_exactly_their_figures() {
         check(&device, "without the cursors");
     }
 }
+
+#[test]
+fn a_stopped_openclaw_is_read_to_the_token_and_without_a_trace() {
+    let mut device = Device::new();
+    let writer = device.database(".openclaw/agents/main");
+    add(&writer, "s", 0, 1, &event("a1", 1, 10));
+    add(&writer, "s", 1, 2, &event("a2", 2, 10));
+    drop(writer);
+    assert_eq!((device.deliver(), device.state()), (2, "ok"));
+    let folder = device.home.path().join(".openclaw/agents/main/agent");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "the database and nothing beside it");
+    let writer = Connection::open(folder.join("openclaw-agent.sqlite")).unwrap();
+    add(&writer, "s", 2, 3, &event("a3", 3, 10));
+    assert_eq!((device.deliver(), device.state()), (1, "ok"));
+}
+
+#[test]
+fn what_a_portion_goes_back_over_is_as_if_it_was_never_read() {
+    let device = Device::new();
+    let take = |portion: &mut Portion, id: &str| {
+        let found = super::super::record::parse_slice(event(id, 7, 10).as_bytes());
+        device.reader.take(found, false, "main", 0, portion);
+    };
+    let mut portion = Portion::default();
+    take(&mut portion, "a");
+    let (before, mark) = (format!("{portion:?}"), portion.mark());
+    take(&mut portion, "b");
+    portion.steps.push(Advance::Newest(9));
+    portion.done.push(("/x".into(), Done::new(Stamp::of_file(Path::new("/x")))));
+    assert_ne!(format!("{portion:?}"), before);
+    portion.rewind(mark);
+    assert_eq!(format!("{portion:?}"), before);
+    take(&mut portion, "b");
+    assert_eq!(portion.events.len(), 2, "it may come again");
+}
