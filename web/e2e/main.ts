@@ -136,7 +136,7 @@ async function scenario({ checks, browser, server, agents, work }: Stage): Promi
     const latest = devices.find((device) => device.name === DEVICE)?.latest ?? {};
     const memory = latest['memory_total'] ?? 0;
     holds(Math.abs(memory / totalmem() - 1) < MEMORY_TOLERANCE, `memory_total ${memory}, this machine has ${totalmem()}`);
-    const figures = await row(DEVICE).locator('.figure').allInnerTexts();
+    const figures = await row(DEVICE).locator('.meter .figure').allInnerTexts();
     equal(figures.length, 3, 'meters in the row');
     for (const figure of figures) holds(/\d/.test(figure), `a figure: ${figure}`);
     await shoot('overview');

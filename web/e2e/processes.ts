@@ -82,8 +82,14 @@ export interface Server {
   signUp: string | null;
 }
 
-export async function startServer(binary: string, dataDir: string, web = '127.0.0.1:0', ingest = '127.0.0.1:0'): Promise<Server> {
-  const server = new Process('server', binary, ['--data-dir', dataDir, '--web-listen', web, '--ingest-listen', ingest]);
+export async function startServer(
+  binary: string,
+  dataDir: string,
+  web = '127.0.0.1:0',
+  ingest = '127.0.0.1:0',
+  more: string[] = [],
+): Promise<Server> {
+  const server = new Process('server', binary, ['--data-dir', dataDir, '--web-listen', web, '--ingest-listen', ingest, ...more]);
   const [, webAddress = '', ingestAddress = ''] = await server.line(/^Ready: web ([^ ,]+), ingest ([^ ,]+)/);
   const signUp = /^Sign up: (\S+)/m.exec(server.output())?.[1] ?? null;
   return { process: server, web: address(webAddress), ingest: address(ingestAddress), signUp };

@@ -20,6 +20,12 @@ export const router = createRouter({
     { path: '/', name: 'overview', component: () => import('./views/OverviewView.vue') },
     { path: '/devices/:id(\\d{1,15})', name: 'device', component: () => import('./views/DeviceView.vue') },
     { path: '/logs', name: 'logs', component: () => import('./views/LogsView.vue') },
+    { path: '/events', name: 'events', component: () => import('./views/EventsView.vue') },
+    {
+      path: '/settings/:section(\\w+)?',
+      name: 'settings',
+      component: () => import('./views/SettingsView.vue'),
+    },
     { path: '/sign-in', name: 'sign-in', component: () => import('./views/SignInView.vue'), meta: { open: true } },
     { path: '/setup', name: 'setup', component: () => import('./views/SetupView.vue'), meta: { open: true } },
     { path: '/:rest(.*)*', name: 'nothing', component: () => import('./views/NothingView.vue') },

@@ -63,6 +63,7 @@ export const api = {
   query: (parameters: Parameters, signal?: AbortSignal) => get('/query', parameters, model.queryAnswer, signal),
   summary: (zone: string, signal?: AbortSignal) => get('/summary', { tz: zone }, model.summary, signal),
   logs: (parameters: Parameters, signal?: AbortSignal) => get('/logs', parameters, model.logPage, signal),
+  storage: (signal?: AbortSignal) => get('/storage', {}, model.storage, signal),
   events: (parameters: Parameters, signal?: AbortSignal) => get('/events', parameters, model.eventPage, signal),
 };
 

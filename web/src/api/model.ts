@@ -86,6 +86,8 @@ export const device = object({
   latest_ms: nullable(number),
   latest: withDefault(values, () => ({})),
   tokens_today: withDefault(number, () => 0),
+  /** Null where the server does not say it. */
+  cost_today_usd: nullable(number),
 });
 export type Device = Of<typeof device>;
 
@@ -194,3 +196,20 @@ export const liveMessage: Decoder<LiveUpdate> = (value, path) => {
 };
 
 export const errorAnswer = object({ error: object({ code: string, message: string, field: text }) });
+
+const tier = object({ tier: string, chunks: number, bytes: number, oldest_ms: nullable(number), samples: number });
+export type Tier = Of<typeof tier>;
+
+export const storage = object({
+  tiers: array(tier),
+  tail_bytes: number,
+  head_samples: number,
+  meta_bytes: number,
+  log_bytes: withDefault(number, () => 0),
+  total_bytes: number,
+  damaged_chunks: withDefault(number, () => 0),
+  damaged_bytes: withDefault(number, () => 0),
+  damaged_groups: withDefault(number, () => 0),
+  rows_refused: withDefault(number, () => 0),
+});
+export type Storage = Of<typeof storage>;

@@ -15,9 +15,11 @@ const REASONS: Record<string, TextKey> = {
 };
 
 /** Why a device is in its state, in words; a reason of a newer server is shown as it came. */
-export function reasonText(device: Pick<Device, 'state' | 'reason'>): string | null {
+export function reasonText(device: Pick<Device, 'state' | 'reason'> & { states?: Device['states'] }): string | null {
   if (device.state === 'new') return t('reason.never');
   if (!device.reason) return null;
+  const failing = device.states?.['gateway_failing'];
+  if (failing && device.reason.startsWith('gateway_')) return t('reason.failing', { part: failing.replaceAll('_', ' ') });
   const key = REASONS[device.reason];
   return key ? t(key) : device.reason.replaceAll('_', ' ');
 }

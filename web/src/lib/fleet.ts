@@ -1,9 +1,9 @@
 /** Order and filters of the device list: pure, so that "which one needs me" is a table of examples. */
 
 import { DEVICE_STATES, type Device, type DeviceState } from '../api/model';
-import { fullestDisk, memoryPercent } from './metric';
+import { fullestDisk, hottest, memoryPercent } from './metric';
 
-export const SORTS = ['needs', 'name', 'cpu', 'memory', 'disk', 'network', 'tokens', 'seen'] as const;
+export const SORTS = ['needs', 'name', 'cpu', 'memory', 'disk', 'network', 'load', 'temperature', 'tokens', 'cost', 'uptime', 'version', 'agent', 'seen'] as const;
 export type SortKey = (typeof SORTS)[number];
 
 export interface Sort {
@@ -54,16 +54,21 @@ export function compare(sort: Sort): (a: Device, b: Device) => number {
   const sign = sort.descending ? -1 : 1;
   if (sort.key === 'name') return (a, b) => sign * byName(a, b);
   if (sort.key === 'needs') return (a, b) => sign * (need(a) - need(b)) || byName(a, b);
+  if (sort.key === 'version' || sort.key === 'agent') {
+    const word = sort.key === 'version' ? (device: Device) => device.facts.openclaw_version : (device: Device) => device.agent_version;
+    return (a, b) => ordered(word(a), word(b), (left, right) => sign * left.localeCompare(right, undefined, { numeric: true })) || byName(a, b);
+  }
   const figure = FIGURE[sort.key];
-  return (a, b) => {
-    const left = figure(a);
-    const right = figure(b);
-    if (left === null || right === null) return Number(left === null) - Number(right === null) || byName(a, b);
-    return sign * (left - right) || byName(a, b);
-  };
+  return (a, b) => ordered(figure(a), figure(b), (left, right) => sign * (left - right)) || byName(a, b);
 }
 
-const FIGURE: Record<Exclude<SortKey, 'name' | 'needs'>, (device: Device) => number | null> = {
+/** What is not known comes last, whichever way the others go. */
+function ordered<T>(left: T | null, right: T | null, by: (left: T, right: T) => number): number {
+  if (left === null || right === null) return Number(left === null) - Number(right === null);
+  return by(left, right);
+}
+
+const FIGURE: Record<Exclude<SortKey, 'name' | 'needs' | 'version' | 'agent'>, (device: Device) => number | null> = {
   cpu: (device) => device.latest['cpu_percent'] ?? null,
   memory: (device) => memoryPercent(device.latest),
   disk: (device) => fullestDisk(device.latest)?.percent ?? null,
@@ -72,7 +77,11 @@ const FIGURE: Record<Exclude<SortKey, 'name' | 'needs'>, (device: Device) => num
     const down = device.latest['net_rx_rate'];
     return up === undefined && down === undefined ? null : (up ?? 0) + (down ?? 0);
   },
+  load: (device) => device.latest['load1'] ?? null,
+  temperature: (device) => hottest(device.latest),
   tokens: (device) => device.tokens_today,
+  cost: (device) => device.cost_today_usd,
+  uptime: (device) => device.latest['uptime_s'] ?? null,
   seen: (device) => device.last_seen_ms,
 };
 

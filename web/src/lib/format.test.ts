@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { bytes, coarseSpan, compact, money, percent, rate, span, stopwatch } from './format';
+import { bytes, coarseSpan, compact, money, percent, percentText, rate, span, stopwatch } from './format';
 
 describe('bytes', () => {
   it.each([
@@ -42,7 +42,18 @@ describe('large counts', () => {
     [2_500_000_000, '2.50 G'],
   ])('%s is %s', (value, text) => expect(compact(value)).toBe(text));
 
-  it('of money have cents', () => expect(money(4.1)).toBe('$4.10'));
+  it('of money have cents, and say when it is less than one', () => {
+    expect(money(4.1, 'en')).toBe('$4.10');
+    expect(money(1234.5, 'zh')).toBe('$1,234.50');
+    expect(money(0.001, 'en')).toBe('<$0.01');
+    expect(money(0, 'en')).toBe('$0.00');
+  });
+
+  it('of a share never round up to all', () => {
+    expect(percentText(99.97, 'en')).toBe('99.9 %');
+    expect(percentText(100, 'zh')).toBe('100 %');
+    expect(percentText(0, 'en')).toBe('0 %');
+  });
 });
 
 describe('spans', () => {

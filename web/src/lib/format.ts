@@ -47,8 +47,28 @@ export function compact(value: number): string {
   return `${digits(value / 1e9)} G`;
 }
 
-export function money(value: number): string {
-  return `$${value.toFixed(2)}`;
+/** `$4.10`; below a cent it says so instead of showing nothing. */
+export function money(value: number, language: Language): string {
+  if (value > 0 && value < 0.005) return `<${money(0.01, language)}`;
+  return moneyFormat(LOCALE[language]).format(value);
+}
+
+const moneyFormats = new Map<string, Intl.NumberFormat>();
+
+function moneyFormat(locale: string): Intl.NumberFormat {
+  let format = moneyFormats.get(locale);
+  if (!format) {
+    format = new Intl.NumberFormat(locale, { style: 'currency', currency: 'USD', currencyDisplay: 'narrowSymbol' });
+    moneyFormats.set(locale, format);
+  }
+  return format;
+}
+
+/** `99.8 %`, `100 %`: a share with one decimal where it says something. */
+export function percentText(value: number, language: Language): string {
+  // 99.96 must not become "100": somebody was away.
+  const shown = value < 100 ? Math.min(Math.floor(value * 10) / 10, 99.9) : 100;
+  return `${new Intl.NumberFormat(LOCALE[language], { maximumFractionDigits: 1 }).format(shown)} %`;
 }
 
 function digits(value: number): string {
@@ -107,7 +127,16 @@ export function stopwatch(ms: number): string {
 
 const formatters = new Map<string, Intl.DateTimeFormat>();
 
+/** For the machine: `2026-03-12T14:02:11.000Z`; nothing for a time no calendar has. */
+export function iso(t_ms: number): string | undefined {
+  return Math.abs(t_ms) <= DATE_MS_MAX ? new Date(t_ms).toISOString() : undefined;
+}
+
+/** The furthest moment a date can name; a device's clock may say anything. */
+const DATE_MS_MAX = 8.64e15;
+
 function formatted(t_ms: number, language: Language, options: Intl.DateTimeFormatOptions): string {
+  if (!(Math.abs(t_ms) <= DATE_MS_MAX)) return NO_FIGURE;
   const key = language + JSON.stringify(options);
   let formatter = formatters.get(key);
   if (!formatter) {
@@ -140,6 +169,21 @@ export function stamp(t_ms: number, now_ms: number, language: Language): string 
   const year: Intl.DateTimeFormatOptions =
     new Date(t_ms).getFullYear() === new Date(now_ms).getFullYear() ? {} : { year: 'numeric' };
   return formatted(t_ms, language, { ...year, month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' });
+}
+
+/** Same for all moments of one day of this browser's zone. */
+export function dayKey(t_ms: number): string {
+  return new Date(t_ms).toDateString();
+}
+
+/** `Today`, `Yesterday`, `Tuesday 12 March`; with the year when it is another one. */
+export function dayTitle(t_ms: number, now_ms: number, language: Language, today: string, yesterday: string): string {
+  if (dayKey(t_ms) === dayKey(now_ms)) return today;
+  const before = new Date(now_ms);
+  before.setDate(before.getDate() - 1);
+  if (dayKey(t_ms) === before.toDateString()) return yesterday;
+  const year: Intl.DateTimeFormatOptions = new Date(t_ms).getFullYear() === new Date(now_ms).getFullYear() ? {} : { year: 'numeric' };
+  return formatted(t_ms, language, { weekday: 'long', day: 'numeric', month: 'long', ...year });
 }
 
 /** A tick of a time axis: seconds only where ticks are that near, the date at midnight and on long ranges. */

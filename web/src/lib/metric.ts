@@ -58,3 +58,12 @@ export function memoryPercent(latest: Record<string, number>): number | null {
   const total = latest['memory_total'];
   return used !== undefined && total ? (used / total) * 100 : null;
 }
+
+/** The warmest sensor, degrees Celsius; null when there is none. */
+export function hottest(latest: Record<string, number>): number | null {
+  let found: number | null = null;
+  for (const [metric, value] of Object.entries(latest)) {
+    if (metric.startsWith('temperature_celsius') && (found === null || value > found)) found = value;
+  }
+  return found;
+}

@@ -17,6 +17,8 @@ export const ROW_METRICS = [
   'net_tx_rate',
   'net_rx_rate',
   'uptime_s',
+  'load1',
+  'temperature_celsius*',
 ] as const;
 
 /**

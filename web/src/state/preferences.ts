@@ -10,6 +10,8 @@ export type Theme = (typeof THEMES)[number];
 // `public/early.js` reads the same two keys before the first paint.
 const LANGUAGE_KEY = 'ocw.language';
 const THEME_KEY = 'ocw.theme';
+const COLUMNS_KEY = 'ocw.columns';
+const FORM_KEY = 'ocw.list';
 
 export function languageFrom(stored: string | null, browser: readonly string[]): Language {
   const known = LANGUAGES.find((language) => language === stored);
@@ -23,6 +25,15 @@ export function languageFrom(stored: string | null, browser: readonly string[]):
 
 export const language = ref<Language>(languageFrom(read(LANGUAGE_KEY), navigator.languages));
 export const theme = ref<Theme>(THEMES.find((known) => known === read(THEME_KEY)) ?? 'system');
+
+/** Columns of the device table as the address bar writes them; null: the usual ones. */
+export const columnsKept = ref<string | null>(read(COLUMNS_KEY));
+export const listForm = ref<'table' | 'cards'>(read(FORM_KEY) === 'cards' ? 'cards' : 'table');
+
+const narrowWindow = window.matchMedia('(max-width: 720px)');
+/** The window is as narrow as a phone. */
+export const narrow = ref(narrowWindow.matches);
+narrowWindow.addEventListener('change', () => (narrow.value = narrowWindow.matches));
 
 /** Whether the page is dark right now, whoever decided it. Charts follow this. */
 export const dark = ref(false);
@@ -50,6 +61,16 @@ export function chooseLanguage(chosen: Language): void {
 export function chooseTheme(chosen: Theme): void {
   theme.value = chosen;
   write(THEME_KEY, chosen);
+}
+
+export function chooseColumns(chosen: string | null): void {
+  columnsKept.value = chosen;
+  write(COLUMNS_KEY, chosen ?? '');
+}
+
+export function chooseListForm(chosen: 'table' | 'cards'): void {
+  listForm.value = chosen;
+  write(FORM_KEY, chosen);
 }
 
 function read(key: string): string | null {

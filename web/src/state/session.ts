@@ -1,6 +1,6 @@
 /** Who is signed in. The cookie is the truth; this is what the server said about it last. */
 
-import { readonly, ref } from 'vue';
+import { computed, readonly, ref } from 'vue';
 import { ApiError, api, useCsrfToken, whenSessionEnds } from '../api/client';
 import { whenLiveStops } from '../api/live';
 import type { Session } from '../api/model';
@@ -16,6 +16,9 @@ const state = ref<SessionState>({ kind: 'unknown' });
 let onEnd: () => void = () => {};
 
 export const sessionState = readonly(state);
+
+/** Others may look; what changes something is not offered to them. */
+export const isAdmin = computed(() => state.value.kind === 'signed_in' && state.value.session.user.role === 'admin');
 
 /** Asks the server once; later calls answer from memory. Throws when the server cannot be reached. */
 export async function loadSession(): Promise<SessionState> {

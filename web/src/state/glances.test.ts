@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { SPARK_MS, sparkOf, withPoint, type SparkPoint } from './sparks';
+import { SPARK_MS, sparkOf, withPoint, type SparkPoint } from './glances';
 
 const MINUTE = 60_000;
 

@@ -1,0 +1,135 @@
+/**
+ * A tour of every view in both languages, both themes, on a desk and on a phone, against a server with a
+ * made-up fleet: `npm run tour` leaves the pictures in `out/tour/` for a person to look at.
+ *
+ * TOUR_WEB names a server that `npm run demo` started; TOUR_ONLY takes views or styles by a piece of their name.
+ */
+
+import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { DEMO_ACCOUNT, startDemo } from './demo-server';
+import { launch } from './watch';
+
+const OUT = resolve(import.meta.dirname, '../out/tour');
+const ONLY = (process.env['TOUR_ONLY'] ?? '').split(',').filter(Boolean);
+
+interface Style {
+  name: string;
+  language: 'en' | 'zh';
+  theme: 'light' | 'dark';
+  width: number;
+  height: number;
+  mobile: boolean;
+}
+
+const STYLES: readonly Style[] = (['desktop', 'phone'] as const).flatMap((form) =>
+  (['en', 'zh'] as const).flatMap((language) =>
+    (['light', 'dark'] as const).map((theme) => ({
+      name: `${form}-${language}-${theme}`,
+      language,
+      theme,
+      width: form === 'phone' ? 390 : 1440,
+      height: form === 'phone' ? 844 : 900,
+      mobile: form === 'phone',
+    })),
+  ),
+);
+
+interface View {
+  name: string;
+  path: string;
+  /** The whole page, not only what fits in the window. */
+  whole?: boolean;
+  /** Without a session. */
+  stranger?: boolean;
+  prepare?(page: Page): Promise<void>;
+}
+
+const test = (name: string): string => `[data-test="${name}"]`;
+
+function views(device: number, silent: number): View[] {
+  return [
+    { name: 'overview', path: '/' },
+    { name: 'overview-whole', path: '/', whole: true },
+    { name: 'device', path: `/devices/${device}`, whole: true },
+    { name: 'device-1y', path: `/devices/${device}?range=1y` },
+    { name: 'device-offline', path: `/devices/${silent}` },
+    { name: 'logs', path: '/logs' },
+    { name: 'events', path: '/events' },
+    { name: 'cards', path: '/?view=cards' },
+    { name: 'storage', path: '/settings/storage' },
+    { name: 'keys', path: '/', async prepare(page) {
+        await page.locator('[data-device]').first().waitFor();
+        await page.keyboard.press('?');
+      } },
+    {
+      name: 'add',
+      path: '/',
+      async prepare(page) {
+        await page.locator(test('add-device')).click();
+        await page.locator('input[name=device-name]').waitFor();
+      },
+    },
+    { name: 'sign-in', path: '/sign-in', stranger: true },
+  ];
+}
+
+export async function main(): Promise<number> {
+  await mkdir(OUT, { recursive: true });
+  const given = process.env['TOUR_WEB'];
+  const demo = given === undefined ? await startDemo(60) : null;
+  const web = given ?? demo?.server.web ?? '';
+  const browser = await launch();
+  try {
+    await tour(browser, web);
+  } finally {
+    await browser.close();
+    await demo?.stop();
+  }
+  return 0;
+}
+
+async function tour(browser: Browser, web: string): Promise<void> {
+  const door = await browser.newContext();
+  const answer = await door.request.post(`${web}/api/v1/session`, { data: DEMO_ACCOUNT, headers: { origin: web } });
+  if (!answer.ok()) throw new Error(`sign-in: ${answer.status()} ${await answer.text()}`);
+  const { devices } = (await (await door.request.get(`${web}/api/v1/devices`)).json()) as { devices: { id: number; name: string; state: string }[] };
+  const first = devices.find((device) => device.name === 'mac-studio') ?? devices[0];
+  const silent = devices.find((device) => device.state === 'offline') ?? devices[0];
+  const storageState = await door.storageState();
+  const wanted = (name: string): boolean => ONLY.length === 0 || ONLY.some((piece) => name.includes(piece));
+  for (const style of STYLES) {
+    for (const view of views(first?.id ?? 1, silent?.id ?? 1)) {
+      const name = `${view.name}-${style.name}`;
+      if (!wanted(name)) continue;
+      const context = await browser.newContext({
+        viewport: { width: style.width, height: style.height },
+        locale: style.language === 'zh' ? 'zh-CN' : 'en-GB',
+        timezoneId: 'Europe/Berlin',
+        colorScheme: style.theme,
+        isMobile: style.mobile,
+        hasTouch: style.mobile,
+        reducedMotion: 'reduce',
+        ...(view.stranger ? {} : { storageState }),
+      });
+      const page = await context.newPage();
+      try {
+        await page.goto(`${web}${view.path}`);
+        await view.prepare?.(page);
+        await settled(page);
+        await page.screenshot({ path: join(OUT, `${name}.png`), fullPage: view.whole === true });
+        console.log(name);
+      } catch (error) {
+        console.log(`${name}: ${String(error).split('\n')[0]}`);
+      }
+      await context.close();
+    }
+  }
+}
+
+/** Until nothing is loading any more and the fonts and charts are drawn. */
+async function settled(page: Page): Promise<void> {
+  await page.waitForFunction(() => document.querySelector('[aria-busy=true]') === null && document.querySelector('main')?.childElementCount);
+  await page.waitForTimeout(1_600);
+}
