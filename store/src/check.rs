@@ -1,10 +1,11 @@
 //! Looking through a data folder that no server has open: is everything that is stored sound? Nothing is written.
 
-use crate::chunk::{Chunk, Field};
+use crate::chunk::{Chunk, ColumnIn, Field};
 use crate::chunk_table::{self, ChunkMeta, Snapshot};
 use crate::error::{Error, Result};
+use crate::layer::{Layer, settle};
 use crate::metrics::Dictionary;
-use crate::rollup::{Layer, LayerColumn, rolled_up, settle, step_start, touched};
+use crate::rollup::{rolled_up, step_start, touched};
 use crate::types::{DeviceId, Tier, TimeRange, Timestamp};
 use crate::{meta, open, tail};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -218,13 +219,11 @@ impl Stream<'_> {
 /// The rows that have a value.
 fn by_step(layer: Layer) -> BTreeMap<Timestamp, Values> {
     let mut rows: HashMap<usize, Values> = HashMap::new();
-    for LayerColumn { key, values, .. } in &layer.columns {
-        for (row, value) in values.iter().enumerate() {
-            if let Some(value) = value {
-                // Every "not a number" is one.
-                let bits = if value.is_nan() { f64::NAN } else { *value }.to_bits();
-                rows.entry(row).or_default().insert((key.metric, key.field), bits);
-            }
+    for ColumnIn { key, values, present, .. } in &layer.columns {
+        for (row, value) in values.iter().enumerate().filter(|(row, _)| present.has(*row)) {
+            // Every "not a number" is one.
+            let bits = if value.is_nan() { f64::NAN } else { *value }.to_bits();
+            rows.entry(row).or_default().insert((key.metric, key.field), bits);
         }
     }
     rows.into_iter().map(|(row, values)| (layer.t_ms[row], values)).collect()

@@ -48,14 +48,23 @@ impl BufferColumn {
         set.then(|| self.values[i])
     }
 
+    /// One value per row of `rows`, and which of them are there.
+    pub fn rows(&self, rows: usize) -> (Vec<f64>, Presence) {
+        let mut values = Vec::with_capacity(rows);
+        values.extend_from_slice(&self.values);
+        values.resize(rows, 0.0);
+        let mut present = Vec::with_capacity(rows.div_ceil(64));
+        present.extend_from_slice(&self.present);
+        present.resize(rows.div_ceil(64), 0);
+        (values, Presence::of_words(present, rows))
+    }
+
     fn push(&mut self, at: usize, values: &[f64], present: &Presence) {
         self.values.resize(at, 0.0);
         self.values.extend_from_slice(values);
         self.present.resize(self.values.len().div_ceil(64), 0);
-        for i in 0..values.len() {
-            if present.has(i) {
-                self.present[(at + i) / 64] |= 1 << ((at + i) % 64);
-            }
+        for i in (0..values.len()).filter(|&i| present.has(i)) {
+            self.present[(at + i) / 64] |= 1 << ((at + i) % 64);
         }
     }
 }

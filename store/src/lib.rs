@@ -20,6 +20,7 @@ mod error;
 mod full_disk;
 mod gaps;
 mod head;
+mod layer;
 mod limits;
 mod maintain;
 mod meta;

@@ -1,128 +1,13 @@
-//! Putting rows in order and rolling them up.
+//! Rolling rows up.
 //!
 //! A rollup row is always computed from all raw rows of its step: a step that was rolled up before and gets more rows
 //! (the border of two generations, a late report) is computed again and the newer row replaces the older. So a rollup
 //! equals recomputation from raw, bit for bit.
 
-use crate::chunk::{CHUNK_ROWS_MAX, Chunk, ColumnIn, ColumnKey, Field};
-use crate::error::Result;
-use crate::head::Buffer;
+use crate::chunk::{ColumnIn, ColumnKey, Field};
+use crate::layer::Layer;
 use crate::types::{Bucket, Kind, Presence, TimeRange, Timestamp};
-use std::collections::HashMap;
-
-/// Rows with their columns. After [`settle`] the times ascend and none comes twice.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Layer {
-    pub t_ms: Vec<Timestamp>,
-    pub columns: Vec<LayerColumn>,
-}
-
-/// One column's values in a layer, one per row.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LayerColumn {
-    pub key: ColumnKey,
-    pub kind: Kind,
-    pub values: Vec<Option<f64>>,
-}
-
-impl Layer {
-    /// The rows of a buffer as they came.
-    pub fn of_buffer(buffer: &Buffer) -> Layer {
-        let rows = buffer.t_ms.len();
-        let columns = buffer
-            .columns
-            .iter()
-            .map(|c| LayerColumn {
-                key: ColumnKey { metric: c.metric, field: Field::Value },
-                kind: c.kind,
-                values: (0..rows).map(|i| c.get(i)).collect(),
-            })
-            .collect();
-        Layer { t_ms: buffer.t_ms.clone(), columns }
-    }
-
-    /// The rows of a chunk that `wanted` says yes to.
-    pub fn of_chunk(chunk: &Chunk, wanted: impl Fn(Timestamp) -> bool) -> Result<Layer> {
-        let times = chunk.times()?;
-        let rows: Vec<usize> = (0..times.len()).filter(|&i| wanted(times[i])).collect();
-        let mut columns = Vec::new();
-        for (key, kind) in chunk.columns() {
-            let Some((values, present)) = chunk.column(key)? else { continue };
-            let spread = spread(&values, present, times.len());
-            columns.push(LayerColumn { key, kind, values: rows.iter().map(|&i| spread[i]).collect() });
-        }
-        Ok(Layer { t_ms: rows.iter().map(|&i| times[i]).collect(), columns })
-    }
-
-    /// The settled rows as pieces that fit a chunk each and do not reach over a border of windows of this length.
-    pub fn pieces(&self, window_ms: i64) -> Vec<(&[Timestamp], Vec<ColumnIn>)> {
-        let mut pieces = Vec::new();
-        let mut from = 0;
-        while from < self.t_ms.len() {
-            let window = self.t_ms[from].div_euclid(window_ms);
-            let inside = self.t_ms[from..].partition_point(|t| t.div_euclid(window_ms) == window);
-            let to = from + inside.min(CHUNK_ROWS_MAX);
-            let columns = self.columns.iter().filter_map(|c| column_in(c, from, to));
-            pieces.push((&self.t_ms[from..to], columns.collect()));
-            from = to;
-        }
-        pieces
-    }
-}
-
-/// One value per row, `None` where there is none.
-pub fn spread(values: &[f64], present: &Presence, rows: usize) -> Vec<Option<f64>> {
-    let mut values = values.iter();
-    (0..rows).map(|i| if present.has(i) { values.next().copied() } else { None }).collect()
-}
-
-/// One layer whose times ascend, each once. Where several rows have the same time, the values of the later row of
-/// the later layer win, column by column; of rollups metric by metric, because their columns belong together.
-pub fn settle(mut layers: Vec<Layer>) -> Layer {
-    if layers.len() == 1 && layers[0].t_ms.is_sorted_by(|a, b| a < b) {
-        return layers.remove(0);
-    }
-    let mut order: Vec<(Timestamp, usize, usize)> = layers
-        .iter()
-        .enumerate()
-        .flat_map(|(l, layer)| layer.t_ms.iter().enumerate().map(move |(row, &t)| (t, l, row)))
-        .collect();
-    order.sort_unstable();
-    let mut out = Layer::default();
-    // Place of each input row in the output.
-    let mut places: Vec<Vec<usize>> = layers.iter().map(|l| vec![0; l.t_ms.len()]).collect();
-    for &(t, layer, row) in &order {
-        if out.t_ms.last() != Some(&t) {
-            out.t_ms.push(t);
-        }
-        places[layer][row] = out.t_ms.len() - 1;
-    }
-    let mut known: HashMap<ColumnKey, usize> = HashMap::new();
-    for (layer, places) in layers.iter().zip(&places) {
-        for count in layer.columns.iter().filter(|c| c.key.field == Field::Count) {
-            for older in out.columns.iter_mut().filter(|c| c.key.metric == count.key.metric) {
-                for (_, &place) in count.values.iter().zip(places).filter(|(count, _)| count.is_some()) {
-                    older.values[place] = None;
-                }
-            }
-        }
-        for column in &layer.columns {
-            let at = *known.entry(column.key).or_insert_with(|| {
-                let values = vec![None; out.t_ms.len()];
-                out.columns.push(LayerColumn { key: column.key, kind: column.kind, values });
-                out.columns.len() - 1
-            });
-            let into = &mut out.columns[at];
-            into.kind = column.kind;
-            for (value, &place) in column.values.iter().zip(places) {
-                if value.is_some() {
-                    into.values[place] = *value;
-                }
-            }
-        }
-    }
-    out
-}
+use std::ops::Range;
 
 /// The steps that have a row, as spans without gaps between neighbours.
 pub fn touched(times: &[Timestamp], step_ms: i64) -> Vec<TimeRange> {
@@ -197,24 +82,27 @@ pub fn growth(before: f64, after: f64) -> f64 {
     if after >= before { after - before } else { after }
 }
 
-/// The rollup of the steps within `spans`, each of which begins and ends a step.
+/// The rollup of the steps within `spans`, each of which begins and ends a step; the layer is settled.
 pub fn rolled_up(layer: &Layer, step_ms: i64, spans: &[TimeRange]) -> Layer {
     let starts: Vec<Timestamp> =
         spans.iter().flat_map(|s| (s.start()..s.end()).step_by(step_ms as usize)).collect();
-    let mut columns = Vec::new();
+    let rows: Vec<Range<usize>> = starts
+        .iter()
+        .map(|&start| {
+            let from = layer.t_ms.partition_point(|&t| t < start);
+            from..from + layer.t_ms[from..].partition_point(|&t| t - start < step_ms)
+        })
+        .collect();
+    let mut columns = Vec::with_capacity(layer.columns.len() * 7);
+    let mut buckets = Vec::with_capacity(starts.len());
     for column in &layer.columns {
-        let samples: Vec<(Timestamp, f64)> =
-            layer.t_ms.iter().zip(&column.values).filter_map(|(&t, v)| v.map(|v| (t, v))).collect();
-        let mut buckets = vec![Bucket::EMPTY; starts.len()];
-        for (start, bucket) in roll_up(&samples, step_ms, column.kind) {
-            if let Ok(at) = starts.binary_search(&start) {
-                buckets[at] = bucket;
-            }
-        }
+        buckets.clear();
+        buckets.extend(rows.iter().map(|rows| bucket_of(column, rows.clone())));
+        let present = Presence::from_flags(buckets.iter().map(|b: &Bucket| b.count > 0));
         let mut field = |field, get: fn(&Bucket) -> f64| {
-            let values = buckets.iter().map(|b| (b.count > 0).then(|| get(b))).collect();
             let key = ColumnKey { metric: column.key.metric, field };
-            columns.push(LayerColumn { key, kind: column.kind, values });
+            let values = buckets.iter().map(get).collect();
+            columns.push(ColumnIn { key, kind: column.kind, values, present: present.clone() });
         };
         field(Field::Count, |b| b.count as f64);
         field(Field::Sum, |b| b.sum);
@@ -229,65 +117,62 @@ pub fn rolled_up(layer: &Layer, step_ms: i64, spans: &[TimeRange]) -> Layer {
     Layer { t_ms: starts, columns }
 }
 
-/// Some rows of a column; `None` when none of them has a value.
-fn column_in(column: &LayerColumn, from: usize, to: usize) -> Option<ColumnIn> {
-    let values = &column.values[from..to];
-    if !values.iter().any(Option::is_some) {
-        return None;
+/// The values of some rows. The same additions in the same order as [`roll_up`], so the same bits.
+fn bucket_of(column: &ColumnIn, rows: Range<usize>) -> Bucket {
+    let mut bucket = Bucket::EMPTY;
+    if column.present == Presence::All {
+        column.values[rows].iter().for_each(|&v| bucket.add(&Bucket::of(v), column.kind));
+    } else {
+        for row in rows.filter(|&row| column.present.has(row)) {
+            bucket.add(&Bucket::of(column.values[row]), column.kind);
+        }
     }
-    let present = Presence::from_flags(values.iter().map(Option::is_some));
-    let values = values.iter().map(|v| v.unwrap_or_default()).collect();
-    Some(ColumnIn { key: column.key, kind: column.kind, values, present })
+    bucket
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn layer(rows: &[(i64, Option<f64>)]) -> Layer {
-        Layer {
-            t_ms: rows.iter().map(|r| r.0).collect(),
-            columns: vec![LayerColumn {
-                key: ColumnKey { metric: 1, field: Field::Value },
-                kind: Kind::Gauge,
-                values: rows.iter().map(|r| r.1).collect(),
-            }],
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn columns_are_rolled_up_to_the_bits_that_samples_are(
+            rows in proptest::collection::vec((1i64..40, any::<f64>(), any::<bool>()), 0..300),
+            all in any::<bool>(),
+            counter in any::<bool>(),
+        ) {
+            let kind = if counter { Kind::Counter } else { Kind::Gauge };
+            let mut t = -500;
+            let rows: Vec<(i64, f64, bool)> = rows.into_iter().map(|(rise, v, there)| {
+                t += rise;
+                (t, v, there || all)
+            }).collect();
+            let key = ColumnKey { metric: 3, field: Field::Value };
+            let present = Presence::from_flags(rows.iter().map(|r| r.2));
+            let column = ColumnIn { key, kind, values: rows.iter().map(|r| r.1).collect(), present };
+            let layer = Layer { t_ms: rows.iter().map(|r| r.0).collect(), columns: vec![column] };
+            let samples: Vec<(i64, f64)> = rows.iter().filter(|r| r.2).map(|r| (r.0, r.1)).collect();
+            let spans = touched(&layer.t_ms, 100);
+            let rolled = rolled_up(&layer, 100, &spans);
+            let expected = roll_up(&samples, 100, kind);
+            for column in &rolled.columns {
+                let found = (0..rolled.t_ms.len()).filter(|&i| column.present.has(i));
+                let found: Vec<(i64, u64)> = found.map(|i| (rolled.t_ms[i], column.values[i].to_bits())).collect();
+                let of = |b: &Bucket| match column.key.field {
+                    Field::Count => b.count as f64,
+                    Field::Sum => b.sum,
+                    Field::Min => b.min,
+                    Field::Max => b.max,
+                    Field::First => b.first,
+                    Field::Last => b.last,
+                    Field::Increase | Field::Value => b.increase,
+                };
+                let expected: Vec<(i64, u64)> = expected.iter().map(|(t, b)| (*t, of(b).to_bits())).collect();
+                prop_assert_eq!(found, expected);
+            }
         }
-    }
-
-    #[test]
-    fn the_last_write_wins_and_absence_wins_nothing() {
-        let settled = settle(vec![
-            layer(&[(3, Some(30.0)), (1, Some(10.0)), (1, Some(11.0))]),
-            layer(&[(3, None), (2, Some(20.0))]),
-        ]);
-        assert_eq!(settled, layer(&[(1, Some(11.0)), (2, Some(20.0)), (3, Some(30.0))]));
-    }
-
-    #[test]
-    fn a_rollup_row_is_replaced_metric_by_metric() {
-        let row = |fields: &[(Field, f64)]| Layer {
-            t_ms: vec![0],
-            columns: fields
-                .iter()
-                .map(|&(field, v)| LayerColumn {
-                    key: ColumnKey { metric: 1, field },
-                    kind: Kind::Counter,
-                    values: vec![Some(v)],
-                })
-                .collect(),
-        };
-        let settled =
-            settle(vec![row(&[(Field::Count, 5.0), (Field::Increase, 9.0)]), row(&[(Field::Count, 6.0)])]);
-        let values: Vec<_> = settled.columns.iter().map(|c| (c.key.field, c.values[0])).collect();
-        assert_eq!(values, [(Field::Count, Some(6.0)), (Field::Increase, None)]);
-    }
-
-    #[test]
-    fn pieces_end_where_a_window_ends() {
-        let layer = layer(&[(-1, Some(1.0)), (0, None), (9, Some(2.0)), (10, Some(3.0)), (35, None)]);
-        let pieces: Vec<_> = layer.pieces(10).into_iter().map(|(t, c)| (t.to_vec(), c.len())).collect();
-        assert_eq!(pieces, [(vec![-1], 1), (vec![0, 9], 1), (vec![10], 1), (vec![35], 0)]);
     }
 
     #[test]

@@ -4,7 +4,8 @@ use crate::chunk::{Chunk, ColumnIn, Effort, Encoder};
 use crate::chunk_table::{ChunkTable, NewChunk, Sealed, Snapshot, window_ms};
 use crate::error::{Error, Result};
 use crate::head::Generation;
-use crate::rollup::{Layer, rolled_up, settle, touched};
+use crate::layer::{Layer, settle};
+use crate::rollup::{rolled_up, touched};
 use crate::types::{DeviceId, Tier, Timestamp};
 use std::collections::BTreeSet;
 

@@ -90,11 +90,30 @@ impl Presence {
         if all { Presence::All } else { Presence::Bits(words) }
     }
 
+    /// Presence from words as in [`Presence::Bits`], without bits past `rows`; `All` when every bit is set.
+    pub(crate) fn of_words(words: Vec<u64>, rows: usize) -> Presence {
+        let set: usize = words.iter().map(|word| word.count_ones() as usize).sum();
+        if set == rows { Presence::All } else { Presence::Bits(words) }
+    }
+
+    /// That of the rows `from..to`.
+    pub(crate) fn slice(&self, from: usize, to: usize) -> Presence {
+        match self {
+            Presence::All => Presence::All,
+            Presence::Bits(_) => Presence::from_flags((from..to).map(|row| self.has(row))),
+        }
+    }
+
     /// Number of rows that hold a value, of `rows`.
     pub fn count(&self, rows: usize) -> usize {
         match self {
             Presence::All => rows,
-            Presence::Bits(_) => (0..rows).filter(|&i| self.has(i)).count(),
+            Presence::Bits(words) => {
+                let whole =
+                    words.iter().take(rows / 64).map(|word| word.count_ones() as usize).sum::<usize>();
+                let last = words.get(rows / 64).map_or(0, |word| word & ((1 << (rows % 64)) - 1));
+                whole + last.count_ones() as usize
+            }
         }
     }
 }

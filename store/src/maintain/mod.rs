@@ -10,7 +10,7 @@ pub use choose::Policy;
 use crate::chunk::{Effort, Encoder};
 use crate::chunk_table::ChunkMeta;
 use crate::error::{Error, Result};
-use crate::rollup::{Layer, settle};
+use crate::layer::{Layer, settle};
 use crate::seal::new_chunks;
 use crate::shared::Shared;
 use crate::types::{DeviceId, Tier, Timestamp};
