@@ -1,20 +1,18 @@
 //! Devices: list, add, edit, delete, rotate the key.
 
-use std::collections::HashMap;
-
 use front::{ApiError, Response, json};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
-use store::{DeviceId, DeviceProfile, DeviceView, Store, Timestamp, UsageSum};
+use store::{DeviceId, DeviceProfile, DeviceView, Store, Timestamp, UsageOverview};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::call::{Call, no_such_device};
+use crate::days::{overview, zone};
 use crate::model::{DeviceBody, json_text, parse_state, to_json};
 use crate::origin::host_name;
 use crate::params::Fields;
 use crate::secret::{self, DEVICE_KEY_PREFIX, Hashed};
-use crate::summary::{today, zone};
 
 /// What a device may be.
 pub(crate) const DEVICE_TYPES: [&str; 6] = ["laptop", "desktop", "server", "nas", "vps", "other"];
@@ -32,7 +30,7 @@ pub(crate) struct ListParams {
     /// Only devices in this state: `online`, `degraded`, `offline` or `new`.
     #[param(pattern = "^(online|degraded|offline|new)$")]
     state: Option<String>,
-    /// IANA zone whose midnight `tokens_today` counts from; UTC by default.
+    /// IANA zone of the days of `usage`, like `Europe/Berlin`; UTC by default.
     tz: Option<String>,
 }
 
@@ -40,7 +38,7 @@ pub(crate) struct ListParams {
 #[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "describes the parameters; they are read one by one, so that faults name them")]
 pub(crate) struct OneParams {
-    /// IANA zone whose midnight `tokens_today` counts from; UTC by default.
+    /// IANA zone of the days of `usage`, like `Europe/Berlin`; UTC by default.
     tz: Option<String>,
 }
 
@@ -138,13 +136,15 @@ pub(crate) async fn list(call: Call) -> Result<Response, ApiError> {
         })?),
     };
 
-    let (now_ms, today) = (call.now, today(&tz, call.now)?);
+    let (now_ms, days) = (call.now, overview(&tz, call.now)?);
     let work = move |store: &Store| {
-        let tokens = by_device(store.usage_by_device(Some(today))?);
+        let usage = store.usage_overview(&days)?;
         let mut views = store.devices();
         views.retain(|view| state.is_none_or(|state| view.state == state));
         views.retain(|view| tag.as_ref().is_none_or(|tag| view.profile.tags.contains(tag)));
-        let devices = views.iter().map(|view| DeviceBody::of(view, tokens_of(&tokens, view.id))).collect();
+        let nothing = UsageOverview::default();
+        let devices =
+            views.iter().map(|view| DeviceBody::of(view, usage.get(&view.id).unwrap_or(&nothing))).collect();
         // Written here: a large fleet's list would hold up every other request of an async thread.
         Ok(to_json(&DeviceList { devices, now_ms }))
     };
@@ -159,9 +159,9 @@ pub(crate) async fn one(call: Call) -> Result<Response, ApiError> {
     let tz = zone(&mut params)?;
     params.finish()?;
     let id = call.device()?;
-    let tokens = tokens_today(&call.app, &tz, call.now).await?;
+    let usage = usage_of(&call.app, id, &tz, call.now).await?;
     let view = view(&call.app, id)?;
-    Ok(json(StatusCode::OK, &OneDevice { device: DeviceBody::of(&view, tokens_of(&tokens, id)) }))
+    Ok(json(StatusCode::OK, &OneDevice { device: DeviceBody::of(&view, &usage) }))
 }
 
 /// Adds a device and makes its key.
@@ -183,16 +183,21 @@ pub(crate) async fn add(call: Call) -> Result<Response, ApiError> {
         call.app.light(move |store| store.add_device(profile, hashed.0, now)).await.map_err(name_taken)?;
     let view = view(&call.app, id)?;
     let install = install(&call.app, &call.parts.headers, &key);
-    Ok(json(StatusCode::CREATED, &Added { device: DeviceBody::of(&view, 0), api_key: &key, install }))
+    Ok(json(
+        StatusCode::CREATED,
+        &Added { device: DeviceBody::of(&view, &UsageOverview::default()), api_key: &key, install },
+    ))
 }
 
 /// Changes what the user says of a device.
-#[utoipa::path(patch, path = "/api/v1/devices/{id}", operation_id = "edit_device", tag = "devices", params(("id" = u32, Path)),
+#[utoipa::path(patch, path = "/api/v1/devices/{id}", operation_id = "edit_device", tag = "devices", params(("id" = u32, Path), OneParams),
     request_body = DeviceEdit,
     responses((status = 200, body = OneDevice), (status = 409, body = crate::openapi::ErrorBody,
         description = "There is a device with that name.")))]
 pub(crate) async fn edit(call: Call) -> Result<Response, ApiError> {
-    call.no_params()?;
+    let mut params = call.params()?;
+    let tz = zone(&mut params)?;
+    params.finish()?;
     let id = call.device()?;
     let before = view(&call.app, id)?.profile;
     let (mut fields, call) = call.fields().await?;
@@ -202,9 +207,9 @@ pub(crate) async fn edit(call: Call) -> Result<Response, ApiError> {
     let profile = DeviceProfile { name: name.unwrap_or_else(|| profile.name.clone()), ..profile };
 
     call.app.light(move |store| store.edit_device(id, profile)).await.map_err(name_taken)?;
-    let tokens = tokens_today(&call.app, &jiff::tz::TimeZone::UTC, call.now).await?;
+    let usage = usage_of(&call.app, id, &tz, call.now).await?;
     let view = view(&call.app, id)?;
-    Ok(json(StatusCode::OK, &OneDevice { device: DeviceBody::of(&view, tokens_of(&tokens, id)) }))
+    Ok(json(StatusCode::OK, &OneDevice { device: DeviceBody::of(&view, &usage) }))
 }
 
 /// Deletes a device and all that is kept of it.
@@ -254,22 +259,15 @@ fn new_key() -> Result<String, ApiError> {
     Ok(format!("{DEVICE_KEY_PREFIX}{}", secret::token()?))
 }
 
-async fn tokens_today(
+async fn usage_of(
     app: &App,
+    id: DeviceId,
     tz: &jiff::tz::TimeZone,
     now: Timestamp,
-) -> Result<HashMap<DeviceId, u64>, ApiError> {
-    let today = today(tz, now)?;
-    let sums = app.light(move |store| store.usage_by_device(Some(today))).await?;
-    Ok(by_device(sums))
-}
-
-fn by_device(sums: Vec<(DeviceId, UsageSum)>) -> HashMap<DeviceId, u64> {
-    sums.into_iter().map(|(id, sum)| (id, sum.tokens)).collect()
-}
-
-fn tokens_of(tokens: &HashMap<DeviceId, u64>, id: DeviceId) -> u64 {
-    tokens.get(&id).copied().unwrap_or(0)
+) -> Result<UsageOverview, ApiError> {
+    let days = overview(tz, now)?;
+    let usage = app.light(move |store| store.usage_overview(&days)).await?;
+    Ok(usage.get(&id).copied().unwrap_or_default())
 }
 
 fn checked_name(name: String) -> Result<String, ApiError> {

@@ -7,6 +7,8 @@
 mod accounts;
 mod app;
 mod call;
+mod csv;
+mod days;
 mod devices;
 mod history;
 mod lists;
@@ -18,13 +20,16 @@ mod page;
 mod params;
 mod password;
 mod paths;
+mod prices;
 mod routes;
 mod secret;
 mod status;
 mod summary;
 mod tries;
+mod usage;
 
 pub use front::{BindError, bind};
+pub use openapi::openapi_document;
 pub use secret::new_token;
 
 use std::sync::Arc;

@@ -7,8 +7,10 @@ use front::{ApiError, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-use store::{DeviceState, DeviceView, LogEntry, Timestamp};
+use store::{DeviceState, DeviceView, LogEntry, Timestamp, UsageOverview};
 use utoipa::ToSchema;
+
+use crate::usage::SpentDays;
 
 /// A figure: whole ones without a fraction, and `null` where JSON has no number for it.
 #[derive(Debug, Clone, Copy)]
@@ -95,12 +97,13 @@ pub(crate) struct DeviceBody<'a> {
     /// Newest value of each metric.
     #[schema(value_type = BTreeMap<String, f64>)]
     latest: Latest<'a>,
-    /// Since midnight of the asked zone.
+    /// Since midnight of the asked zone; `usage` says more.
     tokens_today: u64,
+    usage: SpentDays,
 }
 
 impl<'a> DeviceBody<'a> {
-    pub(crate) fn of(view: &'a DeviceView, tokens_today: u64) -> DeviceBody<'a> {
+    pub(crate) fn of(view: &'a DeviceView, usage: &UsageOverview) -> DeviceBody<'a> {
         DeviceBody {
             id: view.id.0,
             name: &view.profile.name,
@@ -118,7 +121,8 @@ impl<'a> DeviceBody<'a> {
             states: Texts(&view.states),
             latest_ms: view.latest_ms,
             latest: Latest(&view.latest),
-            tokens_today,
+            tokens_today: usage.today.tokens.total(),
+            usage: SpentDays::of(usage),
         }
     }
 }
@@ -161,9 +165,14 @@ pub(crate) fn parse_state(word: &str) -> Option<DeviceState> {
 
 /// Text that is JSON already, as an answer no cache keeps.
 pub(crate) fn json_text(text: Vec<u8>) -> Response {
+    text_answer(text, "application/json; charset=utf-8")
+}
+
+/// Text of this media type, as an answer no cache keeps.
+pub(crate) fn text_answer(text: Vec<u8>, media_type: &'static str) -> Response {
     let mut response = Response::new(front::Body::new(Bytes::from(text)));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     *response.status_mut() = StatusCode::OK;
     response

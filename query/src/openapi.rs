@@ -16,7 +16,7 @@ use crate::accounts::{sessions, tokens, users};
 use crate::call::Call;
 use crate::model::json_text;
 use crate::routes::{ROUTES, Route, Rule};
-use crate::{devices, history, lists, live, status, summary};
+use crate::{devices, history, lists, live, prices, status, summary, usage};
 
 /// Every error answer.
 #[derive(ToSchema)]
@@ -65,6 +65,9 @@ struct ErrorDetail {
         devices::delete,
         devices::rotate_key,
         history::query,
+        usage::usage,
+        prices::get,
+        prices::put,
         summary::summary,
         summary::storage,
         lists::logs,
@@ -81,6 +84,12 @@ static DOCUMENT: LazyLock<Vec<u8>> = LazyLock::new(|| {
     Api::openapi().to_json().expect("a document of strings and numbers is JSON").into_bytes()
 });
 
+/// The document, indented, with a line break at its end: what the page's types are made from.
+pub fn openapi_document() -> String {
+    let document = Api::openapi().to_pretty_json().expect("a document of strings and numbers is JSON");
+    document + "\n"
+}
+
 /// This document.
 #[utoipa::path(get, path = "/api/v1/openapi.json", operation_id = "get_openapi", tag = "status",
     responses((status = 200, body = serde_json::Value)))]
@@ -90,7 +99,7 @@ pub(crate) async fn document(call: Call) -> Result<Response, ApiError> {
 }
 
 /// Bodies of requests: a field they do not know is refused.
-const BODIES: [&str; 8] = [
+const BODIES: [&str; 11] = [
     "SetUpBody",
     "SignInBody",
     "PasswordChange",
@@ -99,6 +108,9 @@ const BODIES: [&str; 8] = [
     "NewToken",
     "NewDevice",
     "DeviceEdit",
+    "PriceTable",
+    "PriceEntry",
+    "TokenPrices",
 ];
 
 /// Adds to each operation what its rule and method bring with them, so that no handler can forget it.
@@ -144,6 +156,7 @@ fn operation<'a>(document: &'a mut Document, route: &Route) -> Option<&'a mut Op
     match route.method {
         Method::GET => item.get.as_mut(),
         Method::POST => item.post.as_mut(),
+        Method::PUT => item.put.as_mut(),
         Method::PATCH => item.patch.as_mut(),
         Method::DELETE => item.delete.as_mut(),
         _ => None,
@@ -181,8 +194,8 @@ fn errors(route: &Route) -> Vec<(u16, &'static str)> {
     let mut errors =
         vec![(400, "The request cannot be read."), (500, "The server failed; its log says why.")];
     let signed_in = !matches!(route.rule, Rule::Public | Rule::SetUp | Rule::SignIn);
-    let reads_body =
-        matches!(route.method, Method::POST | Method::PATCH) && !route.path.ends_with("rotate-key");
+    let reads_body = matches!(route.method, Method::POST | Method::PUT | Method::PATCH)
+        && !route.path.ends_with("rotate-key");
     if signed_in {
         errors.push((401, "There is no session and no API token."));
     }
@@ -232,6 +245,16 @@ mod tests {
         described.sort();
         routes.sort();
         assert_eq!(described, routes);
+    }
+
+    #[test]
+    fn the_page_is_made_from_this_document() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../web/src/api/openapi.json");
+        let kept = std::fs::read_to_string(path).unwrap();
+        assert!(
+            kept == openapi_document(),
+            "it has changed: cargo run -p query --example openapi > web/src/api/openapi.json"
+        );
     }
 
     #[test]

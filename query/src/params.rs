@@ -120,12 +120,14 @@ fn decode(text: &str) -> Result<String, ApiError> {
 #[derive(Debug)]
 pub(crate) struct Fields {
     map: Map<String, Value>,
+    /// What stands before its fields' names when they are told: nothing, or `prices[3].`.
+    path: String,
 }
 
 impl Fields {
     pub(crate) fn parse(body: &[u8]) -> Result<Fields, ApiError> {
         match serde_json::from_slice(body) {
-            Ok(Value::Object(map)) => Ok(Fields { map }),
+            Ok(Value::Object(map)) => Ok(Fields { map, path: String::new() }),
             Ok(_) => Err(ApiError::bad_request("The body must be a JSON object.")),
             Err(error) => Err(ApiError::bad_request(format!("The body is not JSON: {error}."))),
         }
@@ -136,13 +138,58 @@ impl Fields {
         match self.map.remove(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(ApiError::invalid(name, format!("`{name}` must be a text."))),
+            Some(_) => Err(self.invalid(name, "must be a text")),
         }
     }
 
     /// A text that must be there.
     pub(crate) fn required_text(&mut self, name: &str) -> Result<String, ApiError> {
-        self.text(name)?.ok_or_else(|| ApiError::invalid(name, format!("`{name}` is missing.")))
+        self.text(name)?.ok_or_else(|| self.invalid(name, "is missing"))
+    }
+
+    /// A number within `range` that must be there.
+    pub(crate) fn required_number(
+        &mut self,
+        name: &str,
+        range: RangeInclusive<f64>,
+    ) -> Result<f64, ApiError> {
+        let Some(value) = self.map.remove(name) else { return Err(self.invalid(name, "is missing")) };
+        let number = value.as_f64().filter(|number| range.contains(number));
+        number.ok_or_else(|| {
+            self.invalid(name, &format!("must be a number from {} to {}", range.start(), range.end()))
+        })
+    }
+
+    /// An object that must be there, or `null`.
+    pub(crate) fn object_or_null(&mut self, name: &str) -> Result<Option<Fields>, ApiError> {
+        match self.map.remove(name) {
+            None => Err(self.invalid(name, "is missing")),
+            Some(Value::Null) => Ok(None),
+            Some(Value::Object(map)) => Ok(Some(Fields { map, path: format!("{}{name}.", self.path) })),
+            Some(_) => Err(self.invalid(name, "must be an object or null")),
+        }
+    }
+
+    /// A list of at most `max` objects that must be there.
+    pub(crate) fn required_objects(&mut self, name: &str, max: usize) -> Result<Vec<Fields>, ApiError> {
+        let Some(Value::Array(list)) = self.map.remove(name) else {
+            return Err(self.invalid(name, "must be a list of objects"));
+        };
+        if list.len() > max {
+            return Err(self.invalid(name, &format!("may have {max} entries at most")));
+        }
+        let object = |(at, value)| match value {
+            Value::Object(map) => Ok(Fields { map, path: format!("{}{name}[{at}].", self.path) }),
+            _ => Err(self.invalid(name, "must be a list of objects")),
+        };
+        list.into_iter().enumerate().map(object).collect()
+    }
+
+    /// A fault of one of the fields.
+    pub(crate) fn invalid(&self, name: &str, what: &str) -> ApiError {
+        let field = format!("{}{name}", self.path);
+        let message = format!("`{field}` {what}.");
+        ApiError::invalid(field, message)
     }
 
     /// A whole number within `range`; `None` when it is not there.
@@ -157,8 +204,9 @@ impl Fields {
 
     /// A list of texts; `None` when it is not there.
     pub(crate) fn texts(&mut self, name: &str) -> Result<Option<Vec<String>>, ApiError> {
-        let wrong = || ApiError::invalid(name, format!("`{name}` must be a list of texts."));
-        match self.map.remove(name) {
+        let value = self.map.remove(name);
+        let wrong = || self.invalid(name, "must be a list of texts");
+        match value {
             None => Ok(None),
             Some(Value::Array(list)) => list
                 .into_iter()
@@ -173,7 +221,7 @@ impl Fields {
     pub(crate) fn finish(self) -> Result<(), ApiError> {
         match self.map.keys().next() {
             None => Ok(()),
-            Some(name) => Err(unknown(name)),
+            Some(name) => Err(unknown(&format!("{}{name}", self.path))),
         }
     }
 }

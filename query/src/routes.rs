@@ -13,7 +13,7 @@ use crate::accounts::{self, sessions, tokens, users};
 use crate::app::App;
 use crate::call::{By, Call, Who};
 use crate::secret::same;
-use crate::{devices, history, lists, live, openapi, page, paths, status, summary};
+use crate::{devices, history, lists, live, openapi, page, paths, prices, status, summary, usage};
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +82,9 @@ pub(crate) static ROUTES: &[Route] = &[
     route!(DELETE "/api/v1/devices/{id}" Admin devices::delete),
     route!(POST "/api/v1/devices/{id}/rotate-key" Admin devices::rotate_key),
     route!(GET "/api/v1/query" Reader history::query),
+    route!(GET "/api/v1/usage" Reader usage::usage),
+    route!(GET "/api/v1/prices" Reader prices::get),
+    route!(PUT "/api/v1/prices" Admin prices::put),
     route!(GET "/api/v1/summary" Reader summary::summary),
     route!(GET "/api/v1/logs" Reader lists::logs),
     route!(GET "/api/v1/events" Reader lists::events),

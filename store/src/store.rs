@@ -3,14 +3,17 @@
 use crate::error::{Error, Result};
 use crate::maintain::Ask;
 use crate::open::Options;
+use crate::prices::Prices;
 use crate::registry::Happening;
 use crate::shared::Shared;
 use crate::types::*;
+use crate::usage::*;
 use crate::views::*;
 use crate::writer::{Command, RETRY_AFTER_MS};
 use crate::{chunk_table, gaps, meta, open, read, tail, workers};
 use crossbeam_channel::{Sender, TrySendError, bounded};
 use parking_lot::{Mutex, RwLock};
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -316,13 +319,49 @@ impl Store {
         self.shared.meta.events(query)
     }
 
-    /// Usage by device within a range whose ends are multiples of 15 minutes (every zone's midnight is);
-    /// `None`: of all time.
+    /// Token usage added up, one row for each range and what else the question tells apart.
+    ///
+    /// # Errors
+    /// `TooMuch` past [`USAGE_ROWS_MAX`] rows; database errors.
+    pub fn usage(&self, query: &UsageQuery) -> Result<BTreeMap<UsageKey, UsageSum>> {
+        self.shared.meta.usage(query)
+    }
+
+    /// What each device used in some days; the same days asked again cost nothing.
     ///
     /// # Errors
     /// Database errors.
-    pub fn usage_by_device(&self, range: Option<TimeRange>) -> Result<Vec<(DeviceId, UsageSum)>> {
-        self.shared.meta.usage_by_device(range)
+    pub fn usage_overview(&self, days: &UsageDays) -> Result<HashMap<DeviceId, UsageOverview>> {
+        self.shared.meta.usage_overview(days)
+    }
+
+    /// Start of the quarter of an hour of the oldest usage.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn usage_since(&self) -> Result<Option<Timestamp>> {
+        self.shared.meta.usage_since()
+    }
+
+    /// The models that were used, those with the most tokens first.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn used_models(&self) -> Result<Vec<UsedModel>> {
+        self.shared.meta.used_models()
+    }
+
+    /// The price table.
+    pub fn prices(&self) -> Arc<Prices> {
+        self.shared.meta.prices()
+    }
+
+    /// Replaces the price table, also for what was used before.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn set_prices(&self, prices: Prices) -> Result<()> {
+        self.shared.meta.set_prices(prices)
     }
 
     /// What is on disk.

@@ -15,6 +15,9 @@ impl fmt::Display for DeviceId {
     }
 }
 
+/// 50,000 years on each side.
+const ALL_DAYS: i64 = 50_000 * 365;
+
 /// A half-open span of time, `start..end`, never empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeRange {
@@ -23,6 +26,9 @@ pub struct TimeRange {
 }
 
 impl TimeRange {
+    /// Everything that anybody could mean; its ends are midnights UTC, and sums of them do not overflow.
+    pub const ALL: TimeRange = TimeRange { start: -ALL_DAYS * 86_400_000, end: ALL_DAYS * 86_400_000 };
+
     /// `None` when `start >= end`.
     pub fn new(start: Timestamp, end: Timestamp) -> Option<TimeRange> {
         (start < end).then_some(TimeRange { start, end })

@@ -214,15 +214,6 @@ impl GapCause {
     }
 }
 
-/// Token usage added up.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct UsageSum {
-    /// All four kinds together.
-    pub tokens: u64,
-    /// What is known of the cost, US dollars.
-    pub cost_usd: f64,
-}
-
 /// What is on disk.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StorageStats {

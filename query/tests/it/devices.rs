@@ -14,12 +14,14 @@ async fn a_device_is_added_seen_edited_and_deleted() {
     assert!(key.starts_with("ocw_") && key.len() == 68, "{key}");
     let linux = added["install"]["linux"].as_str().unwrap();
     assert!(linux.contains("'http://127.0.0.1:38889'") && linux.contains(key), "{linux}");
+    let nothing = json!({"tokens": 0, "cost_usd": 0, "basis": []});
     assert_eq!(
         added["device"],
         json!({"id": 1, "name": "nas", "device_type": "nas", "tags": ["home"], "notes": "in the cellar",
             "state": "new", "reason": null, "since_ms": null, "created_ms": START_MS, "last_seen_ms": null,
             "interval_s": 30, "agent_version": null, "facts": {}, "states": {}, "latest_ms": null, "latest": {},
-            "tokens_today": 0})
+            "tokens_today": 0,
+            "usage": {"today": nothing, "yesterday": nothing, "month": nothing, "total": nothing}})
     );
 
     server.report(1, START_MS, &[("cpu_percent", 12.5), ("disk_used{mount=\"/data\"}", 1.0)]).await;

@@ -117,7 +117,7 @@ async fn the_overview_counts() {
     let summary = admin.get("/api/v1/summary?tz=Europe/Berlin").await.expect(200);
     assert_eq!(summary["devices"], json!({"online": 1, "degraded": 0, "offline": 0, "new": 1, "total": 2}));
     assert_eq!((&summary["errors_24h"], &summary["storage"]["samples"]), (&json!(2), &json!(1)));
-    assert_eq!(summary["tokens"], json!({"today": 0, "yesterday": 0, "total": 0}));
+    assert_eq!(summary["tokens"], json!({"today": 0, "yesterday": 0, "month": 0, "total": 0}));
     assert_eq!(summary["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(admin.get("/api/v1/summary?tz=Mars/Olympus").await.error().2, Some("tz".into()));
 

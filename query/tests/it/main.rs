@@ -10,3 +10,4 @@ mod http;
 mod live;
 mod routes;
 mod server;
+mod usage;

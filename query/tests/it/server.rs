@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use store::{Batch, Column, DeviceId, Kind, Level, LogLine, Presence, Rows, Store, Timestamp};
+use store::{
+    Batch, Column, CostBasis, DeviceId, Kind, Level, LogLine, Presence, Rows, Store, Timestamp, UsageEvent,
+};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -100,15 +102,34 @@ impl Server {
 
     /// Stores one row, as ingest does; returns once it is on disk.
     pub async fn report(&self, device: u32, t_ms: Timestamp, values: &[(&str, f64)]) {
-        self.submit(device, t_ms, values, Vec::new()).await;
+        self.submit(self.batch(device, t_ms, values)).await;
     }
 
     pub async fn log(&self, device: u32, t_ms: Timestamp, level: Level, message: &str) {
         let line = LogLine { t_ms, level, source: "gateway".into(), message: message.into() };
-        self.submit(device, t_ms, &[], vec![line]).await;
+        self.submit(Batch { logs: vec![line], ..self.batch(device, t_ms, &[]) }).await;
     }
 
-    async fn submit(&self, device: u32, t_ms: Timestamp, values: &[(&str, f64)], logs: Vec<LogLine>) {
+    /// A message of agent `main` and provider `acme`; without a cost it is priced by the table.
+    pub async fn spend(&self, device: u32, t_ms: Timestamp, model: &str, tokens: u64, cost_usd: Option<f64>) {
+        let usage = UsageEvent {
+            event_id: format!("{t_ms} {model} {tokens}"),
+            t_ms,
+            agent: "main".into(),
+            provider: "acme".into(),
+            model: model.into(),
+            input: tokens,
+            output: 0,
+            cache_read: 0,
+            cache_write: 0,
+            cost_usd,
+            cost_basis: if cost_usd.is_some() { CostBasis::Reported } else { CostBasis::Unknown },
+        };
+        self.submit(Batch { usage: vec![usage], ..self.batch(device, t_ms, &[]) }).await;
+    }
+
+    /// A report with one row, or none.
+    pub fn batch(&self, device: u32, t_ms: Timestamp, values: &[(&str, f64)]) -> Batch {
         let column = |(metric, value): &(&str, f64)| Column {
             metric: metric.to_string(),
             kind: if metric.ends_with("_total") { Kind::Counter } else { Kind::Gauge },
@@ -117,7 +138,7 @@ impl Server {
         };
         let columns: Vec<Column> = values.iter().map(column).collect();
         let t_ms = if columns.is_empty() { Vec::new() } else { vec![t_ms] };
-        let batch = Batch {
+        Batch {
             device: DeviceId(device),
             received_ms: self.now(),
             origin: None,
@@ -127,8 +148,12 @@ impl Server {
             states: vec![("gateway".into(), "running".into())],
             rows: Rows { t_ms, columns },
             usage: Vec::new(),
-            logs,
-        };
+            logs: Vec::new(),
+        }
+    }
+
+    /// Stores a report, as ingest does; returns once it is on disk.
+    pub async fn submit(&self, batch: Batch) {
         let (reply, receipt) = oneshot::channel();
         self.store.submit(batch, Box::new(move |result| reply.send(result).unwrap())).unwrap();
         receipt.await.unwrap().unwrap();

@@ -1,6 +1,7 @@
 //! Devices as they are kept.
 
 use super::forget::{LOG_LINE_BYTES, add_log_bytes};
+use super::ledger::forget_in_overviews;
 use super::{Meta, conflict};
 use crate::error::{Error, Result};
 use crate::registry::{DeviceRecord, DeviceStatus};
@@ -125,10 +126,13 @@ impl Meta {
                 break;
             }
         }
+        let mut overviews = self.overviews.lock();
         let db = self.writer.lock();
         let events = db.execute("DELETE FROM event WHERE device = ?1", [id.0])? as u64;
-        db.execute("DELETE FROM usage_event WHERE device = ?1", [id.0])?;
-        db.execute("DELETE FROM usage_slot WHERE device = ?1", [id.0])?;
+        for table in ["usage_event", "usage_slot", "usage_day"] {
+            db.execute(&format!("DELETE FROM {table} WHERE device = ?1"), [id.0])?;
+        }
+        forget_in_overviews(&mut overviews, id);
         // Last: a deletion that was cut short is begun again by the user, who still sees the device.
         db.execute("DELETE FROM device WHERE id = ?1", [id.0])?;
         Ok((logs, events, bytes))

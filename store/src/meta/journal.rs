@@ -1,19 +1,17 @@
 //! What reports bring beside samples: usage, logs; and the events made of them.
 
+use super::Meta;
 use super::forget::{LOG_LINE_BYTES, add_log_bytes};
-use super::{Meta, USAGE_SLOT_MS};
+use super::ledger::{add_to_overviews, add_usage};
 use crate::error::Result;
 use crate::registry::Happening;
-use crate::types::{DeviceId, Level, LogLine, TimeRange, Timestamp, UsageEvent};
-use crate::{Cursor, Event, EventQuery, LogEntry, LogQuery, Page, UsageSum};
+use crate::types::{DeviceId, Level, LogLine, Timestamp, UsageEvent};
+use crate::{Cursor, Event, EventQuery, LogEntry, LogQuery, Page};
+use rusqlite::params;
 use rusqlite::types::{ToSql, Value};
-use rusqlite::{Connection, params};
 
 /// Events read at most to find the gaps of one device.
 const EVENTS_AROUND_MAX: usize = 10_000;
-
-/// Tokens of one kind in one message at most: what claims more must not make every sum overflow.
-const TOKENS_MAX: u64 = 1_000_000_000_000;
 
 /// What is to be recorded at once.
 #[derive(Debug, Default)]
@@ -35,9 +33,12 @@ impl Record {
 impl Meta {
     /// Records it; `exists` is asked under the lock that a deletion takes too. Returns the log lines with their numbers.
     pub fn record(&self, record: &Record, exists: impl Fn(DeviceId) -> bool) -> Result<Vec<LogEntry>> {
+        // Before the writer, and until the sums are added: see `usage_overview`.
+        let mut overviews = self.overviews.lock();
         let mut db = self.writer.lock();
         let tx = db.transaction()?;
         let mut entries = Vec::new();
+        let mut spent = Vec::new();
         for (device, line) in record.logs.iter().filter(|(d, _)| exists(*d)) {
             tx.prepare_cached(
                 "INSERT INTO log (device, t_ms, level, source, message) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -55,7 +56,9 @@ impl Meta {
             entries.iter().map(|e| e.line.source.len() + e.line.message.len() + LOG_LINE_BYTES).sum();
         add_log_bytes(&tx, bytes as i64)?;
         for (device, usage) in record.usage.iter().filter(|(d, _)| exists(*d)) {
-            add_usage(&tx, *device, usage)?;
+            if add_usage(&tx, *device, usage)? {
+                spent.push((*device, usage));
+            }
         }
         for happening in record.happenings.iter().filter(|h| h.device.is_none_or(&exists)) {
             tx.prepare_cached("INSERT INTO event (device, t_ms, kind, detail) VALUES (?1, ?2, ?3, ?4)")?
@@ -70,6 +73,7 @@ impl Meta {
             tx.prepare_cached("UPDATE state SET recorded_group = ?1")?.execute([group])?;
         }
         tx.commit()?;
+        add_to_overviews(&mut overviews, &self.prices.load(), spent.into_iter());
         Ok(entries)
     }
 
@@ -158,22 +162,6 @@ impl Meta {
         })
     }
 
-    /// See [`crate::Store::usage_by_device`].
-    pub fn usage_by_device(&self, range: Option<TimeRange>) -> Result<Vec<(DeviceId, UsageSum)>> {
-        let (from, to) = range.map_or((i64::MIN, i64::MAX), |r| (r.start(), r.end()));
-        self.read(|db| {
-            let mut statement = db.prepare_cached(
-                "SELECT device, sum(input + output + cache_read + cache_write), sum(cost_usd)
-                 FROM usage_slot WHERE slot_ms >= ?1 AND slot_ms < ?2 GROUP BY device",
-            )?;
-            let sums = statement.query_map(params![from, to], |row| {
-                let sum = UsageSum { tokens: row.get::<_, i64>(1)? as u64, cost_usd: row.get(2)? };
-                Ok((DeviceId(row.get(0)?), sum))
-            })?;
-            Ok(sums.collect::<rusqlite::Result<Vec<_>>>()?)
-        })
-    }
-
     fn page<T>(
         &self,
         sql: &str,
@@ -229,53 +217,6 @@ impl Filter {
             format!("WHERE {}", self.conditions.join(" AND "))
         }
     }
-}
-
-/// Counts a usage event once: the slot's sums change only when the event was not there.
-fn add_usage(tx: &Connection, device: DeviceId, usage: &UsageEvent) -> Result<()> {
-    let number = |n: u64| n.min(TOKENS_MAX) as i64;
-    let (input, output) = (number(usage.input), number(usage.output));
-    let (cache_read, cache_write) = (number(usage.cache_read), number(usage.cache_write));
-    let added = tx
-        .prepare_cached(
-            "INSERT OR IGNORE INTO usage_event VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-        )?
-        .execute(params![
-            device.0,
-            usage.event_id,
-            usage.t_ms,
-            usage.agent,
-            usage.provider,
-            usage.model,
-            input,
-            output,
-            cache_read,
-            cache_write,
-            usage.cost_usd,
-            usage.cost_basis.as_str()
-        ])?;
-    if added == 0 {
-        return Ok(());
-    }
-    let slot = usage.t_ms - usage.t_ms.rem_euclid(USAGE_SLOT_MS);
-    tx.prepare_cached(
-        "INSERT INTO usage_slot VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?7, ?8, ?9, ?10)
-         ON CONFLICT DO UPDATE SET messages = messages + 1, input = input + ?6, output = output + ?7,
-         cache_read = cache_read + ?8, cache_write = cache_write + ?9, cost_usd = cost_usd + ?10",
-    )?
-    .execute(params![
-        slot,
-        device.0,
-        usage.agent,
-        usage.provider,
-        usage.model,
-        input,
-        output,
-        cache_read,
-        cache_write,
-        usage.cost_usd.unwrap_or(0.0)
-    ])?;
-    Ok(())
 }
 
 fn like_pattern(text: &str) -> String {

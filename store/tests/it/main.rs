@@ -9,6 +9,7 @@ mod devices;
 mod disk_full;
 mod durability;
 mod journal;
+mod ledger;
 mod limits;
 mod maintenance;
 mod model;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use store::{DeviceId, LogQuery, RangeQuery, Store, TimeRange};
+use store::{DeviceId, LogQuery, RangeQuery, Store, TimeRange, UsageQuery};
 
 use wire::Report;
 
@@ -31,8 +31,9 @@ pub fn assert_sound(folder: &Path, told: &str) {
 /// What the store has of the devices is what it must have.
 pub fn assert_holds(store: &Store, devices: &[(Fate, &Device)], told: &str) {
     let mut tokens: BTreeMap<DeviceId, u64> = BTreeMap::new();
-    for (device, sum) in store.usage_by_device(None).unwrap() {
-        tokens.insert(device, sum.tokens);
+    let by_device = UsageQuery { ranges: vec![TimeRange::ALL], by_device: true, ..UsageQuery::default() };
+    for (key, sum) in store.usage(&by_device).unwrap() {
+        tokens.extend(key.device.map(|device| (device, sum.tokens.total())));
     }
     for (fate, device) in devices {
         let told = format!("{told}, device {} ({fate:?})", device.id);

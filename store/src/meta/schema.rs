@@ -1,0 +1,187 @@
+//! The schema of `meta.db`, step by step.
+
+use crate::db::File;
+
+/// The file. `AUTOINCREMENT` where a number must never be given twice.
+pub const FILE: File = File {
+    name: "meta.db",
+    migrations: &["
+    CREATE TABLE device (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL UNIQUE,
+        device_type TEXT NOT NULL,
+        tags TEXT NOT NULL,
+        notes TEXT NOT NULL,
+        key_hash BLOB NOT NULL UNIQUE,
+        created_ms INTEGER NOT NULL,
+        last_seen_ms INTEGER,
+        interval_ms INTEGER,
+        agent_version TEXT,
+        facts TEXT NOT NULL DEFAULT '{}',
+        states TEXT NOT NULL DEFAULT '{}',
+        state TEXT NOT NULL DEFAULT 'new',
+        reason TEXT,
+        since_ms INTEGER
+    ) STRICT;
+    CREATE TABLE user (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        username TEXT NOT NULL UNIQUE,
+        role TEXT NOT NULL,
+        password_hash TEXT NOT NULL,
+        created_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE session (
+        token_hash BLOB PRIMARY KEY,
+        user INTEGER NOT NULL REFERENCES user ON DELETE CASCADE,
+        csrf_token TEXT NOT NULL,
+        created_ms INTEGER NOT NULL,
+        used_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE log (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        device INTEGER NOT NULL,
+        t_ms INTEGER NOT NULL,
+        level INTEGER NOT NULL,
+        source TEXT NOT NULL,
+        message TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX log_by_time ON log (t_ms, id, level);
+    CREATE INDEX log_by_device ON log (device, t_ms, id, level);
+    CREATE TABLE event (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        device INTEGER,
+        t_ms INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        detail TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX event_by_time ON event (t_ms, id);
+    CREATE INDEX event_by_device ON event (device, t_ms, id);
+    CREATE TABLE usage_event (
+        device INTEGER NOT NULL,
+        event_id TEXT NOT NULL,
+        t_ms INTEGER NOT NULL,
+        agent TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        model TEXT NOT NULL,
+        input INTEGER NOT NULL,
+        output INTEGER NOT NULL,
+        cache_read INTEGER NOT NULL,
+        cache_write INTEGER NOT NULL,
+        cost_usd REAL,
+        cost_basis TEXT NOT NULL,
+        PRIMARY KEY (device, event_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE usage_slot (
+        slot_ms INTEGER NOT NULL,
+        device INTEGER NOT NULL,
+        agent TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        model TEXT NOT NULL,
+        messages INTEGER NOT NULL,
+        input INTEGER NOT NULL,
+        output INTEGER NOT NULL,
+        cache_read INTEGER NOT NULL,
+        cache_write INTEGER NOT NULL,
+        cost_usd REAL NOT NULL,
+        PRIMARY KEY (slot_ms, device, agent, provider, model)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE state (recorded_group INTEGER NOT NULL, alive_ms INTEGER) STRICT;
+    INSERT INTO state VALUES (0, NULL);
+    ", "
+    -- Of all lines: their texts and 64 for each.
+    ALTER TABLE state ADD COLUMN log_bytes INTEGER NOT NULL DEFAULT 0;
+    UPDATE state SET log_bytes = (SELECT coalesce(sum(octet_length(source) + octet_length(message) + 64), 0) FROM log);
+    ", "
+    -- A session gets a number, so that it can be listed and ended, and says where it was begun.
+    ALTER TABLE session RENAME TO session_before;
+    CREATE TABLE session (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        token_hash BLOB NOT NULL UNIQUE,
+        user INTEGER NOT NULL REFERENCES user ON DELETE CASCADE,
+        csrf_token TEXT NOT NULL,
+        created_ms INTEGER NOT NULL,
+        used_ms INTEGER NOT NULL,
+        address TEXT NOT NULL,
+        client TEXT NOT NULL
+    ) STRICT;
+    INSERT INTO session (token_hash, user, csrf_token, created_ms, used_ms, address, client)
+        SELECT token_hash, user, csrf_token, created_ms, used_ms, '', '' FROM session_before ORDER BY created_ms;
+    DROP TABLE session_before;
+    CREATE INDEX session_by_user ON session (user);
+    CREATE TABLE api_token (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        token_hash BLOB NOT NULL UNIQUE,
+        user INTEGER NOT NULL REFERENCES user ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        scope TEXT NOT NULL,
+        created_ms INTEGER NOT NULL,
+        expires_ms INTEGER,
+        used_ms INTEGER
+    ) STRICT;
+    CREATE INDEX api_token_by_user ON api_token (user);
+    ", "
+    -- `open_`: tokens of events without a reported cost, which the price table prices. Days are days UTC.
+    DROP TABLE usage_slot;
+    CREATE TABLE usage_slot (
+        t_ms INTEGER NOT NULL,
+        device INTEGER NOT NULL,
+        agent TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        model TEXT NOT NULL,
+        messages INTEGER NOT NULL,
+        input INTEGER NOT NULL,
+        output INTEGER NOT NULL,
+        cache_read INTEGER NOT NULL,
+        cache_write INTEGER NOT NULL,
+        reported_usd REAL NOT NULL,
+        open_input INTEGER NOT NULL,
+        open_output INTEGER NOT NULL,
+        open_cache_read INTEGER NOT NULL,
+        open_cache_write INTEGER NOT NULL,
+        PRIMARY KEY (t_ms, device, agent, provider, model)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE usage_day (
+        t_ms INTEGER NOT NULL,
+        device INTEGER NOT NULL,
+        agent TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        model TEXT NOT NULL,
+        messages INTEGER NOT NULL,
+        input INTEGER NOT NULL,
+        output INTEGER NOT NULL,
+        cache_read INTEGER NOT NULL,
+        cache_write INTEGER NOT NULL,
+        reported_usd REAL NOT NULL,
+        open_input INTEGER NOT NULL,
+        open_output INTEGER NOT NULL,
+        open_cache_read INTEGER NOT NULL,
+        open_cache_write INTEGER NOT NULL,
+        PRIMARY KEY (t_ms, device, agent, provider, model)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO usage_slot
+        SELECT t_ms - (t_ms % 900000 + 900000) % 900000, device, agent, provider, model, count(*),
+            sum(input), sum(output), sum(cache_read), sum(cache_write),
+            total(iif(cost_basis = 'reported', cost_usd, 0)),
+            sum(iif(cost_basis = 'reported' AND cost_usd IS NOT NULL, 0, input)),
+            sum(iif(cost_basis = 'reported' AND cost_usd IS NOT NULL, 0, output)),
+            sum(iif(cost_basis = 'reported' AND cost_usd IS NOT NULL, 0, cache_read)),
+            sum(iif(cost_basis = 'reported' AND cost_usd IS NOT NULL, 0, cache_write))
+        FROM usage_event GROUP BY 1, 2, 3, 4, 5;
+    INSERT INTO usage_day
+        SELECT t_ms - (t_ms % 86400000 + 86400000) % 86400000, device, agent, provider, model, sum(messages),
+            sum(input), sum(output), sum(cache_read), sum(cache_write), sum(reported_usd),
+            sum(open_input), sum(open_output), sum(open_cache_read), sum(open_cache_write)
+        FROM usage_slot GROUP BY 1, 2, 3, 4, 5;
+    -- US dollars per million tokens. The row without a pattern is the default.
+    CREATE TABLE price (
+        provider TEXT,
+        model TEXT,
+        from_ms INTEGER,
+        input REAL NOT NULL,
+        output REAL NOT NULL,
+        cache_read REAL NOT NULL,
+        cache_write REAL NOT NULL
+    ) STRICT;
+    INSERT INTO price VALUES (NULL, NULL, NULL, 1, 1, 1, 1);
+    "],
+};
