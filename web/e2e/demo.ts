@@ -123,6 +123,7 @@ export function figures(device: DemoDevice, t_ms: number, now_ms: number, next: 
 /** What only recent rows carry: cores, further disks, temperature. */
 export function details(device: DemoDevice, values: Values, next: () => number): Values {
   const more: Values = { uptime_s: 86_400 * 12 + device.seq, processes: 212 + Math.round(next() * 20), disk_read_rate: Math.round(next() * 4_000_000), disk_write_rate: Math.round(next() * 9_000_000) };
+  if (device.fate === 'failing') Object.assign(more, { cron_failing: 2, pairings_pending: 1, clock_offset_ms: 74_000 });
   for (let core = 0; core < device.cores; core += 1) {
     more[`cpu_core_percent{core="${core}"}`] = Math.round(Math.min(100, Math.max(0, (values['cpu_percent'] ?? 0) * (0.4 + next() * 1.3))) * 10) / 10;
   }

@@ -161,9 +161,9 @@ async function scenario({ checks, browser, server, agents, work }: Stage): Promi
         return pixels.length >= 5 && pixels.every((count) => count > LINE_PIXELS_MIN) ? pixels : null;
       },
       REPORT_MS_MAX,
-      'five charts with lines',
+      'five charts with lines, or more',
     );
-    holds(drawn.length === 5, `charts: ${drawn.length}`);
+    console.log(`      ${drawn.length} charts`);
     await page.evaluate(() => window.scrollTo(0, 0));
     await shoot('device');
   });

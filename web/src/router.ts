@@ -18,7 +18,7 @@ export const router = createRouter({
   history: createWebHistory(),
   routes: [
     { path: '/', name: 'overview', component: () => import('./views/OverviewView.vue') },
-    { path: '/devices/:id(\\d{1,15})', name: 'device', component: () => import('./views/DeviceView.vue') },
+    { path: '/devices/:id(\\d{1,15})/:tab(\\w+)?', name: 'device', component: () => import('./views/DeviceView.vue') },
     { path: '/logs', name: 'logs', component: () => import('./views/LogsView.vue') },
     { path: '/events', name: 'events', component: () => import('./views/EventsView.vue') },
     {

@@ -7,6 +7,8 @@ describe('a figure', () => {
     ['bytes', 4_238_622_720, '4.24 GB'],
     ['rate', 455, '455 B/s'],
     ['number', 1.5, '1.50'],
+    ['celsius', 61.4, '61 °C'],
+    ['number', 123_456, '123 k'],
     ['percent', null, '–'],
     ['rate', null, '–'],
   ] as const)('%s %s is %s', (unit, value, text) => expect(figureText(unit, value)).toBe(text));
@@ -21,5 +23,7 @@ describe('a tick', () => {
     ['rate', 100_000, '100 kB/s'],
     ['number', 0.25, '0.25'],
     ['number', 3, '3'],
+    ['number', 20_000, '20.0 k'],
+    ['celsius', 50, '50 °C'],
   ] as const)('%s %s is %s', (unit, value, text) => expect(tickText(unit, value)).toBe(text));
 });

@@ -1,6 +1,6 @@
 /** Values of a chart as text: in the readout and at the ticks of its axis. */
 
-import { NO_FIGURE, bytes, percent, rate } from '../lib/format';
+import { NO_FIGURE, bytes, compact, percent, rate } from '../lib/format';
 import type { Scale } from './lines';
 
 export function figureText(unit: Scale['unit'], value: number | null): string {
@@ -12,15 +12,18 @@ export function figureText(unit: Scale['unit'], value: number | null): string {
       return bytes(value);
     case 'rate':
       return rate(value);
+    case 'celsius':
+      return `${value.toFixed(0)} °C`;
     case 'number':
-      return value.toFixed(2);
+      return Math.abs(value) < 1_000 ? value.toFixed(2) : compact(value);
   }
 }
 
 /** Ticks are round numbers and need no decimals: `5 MB`, not `5.00 MB`. */
 export function tickText(unit: Scale['unit'], value: number): string {
   if (unit === 'percent') return `${value} %`;
-  if (unit === 'number') return String(Number(value.toFixed(2)));
+  if (unit === 'celsius') return `${value} °C`;
+  if (unit === 'number') return Math.abs(value) < 1_000 ? String(Number(value.toFixed(2))) : compact(value);
   if (value === 0) return '0';
   const [amount = '', name = ''] = bytes(value).split(' ');
   return `${Number(amount)} ${name}${unit === 'rate' ? '/s' : ''}`;

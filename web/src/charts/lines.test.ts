@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { coreCount, cpuPicture, diskPicture, loadPicture, memoryPicture, networkPicture, type Picture } from './lines';
+import { charted, metricPicture, temperaturePicture, coreCount, cpuPicture, diskPicture, loadPicture, memoryPicture, networkPicture, type Picture } from './lines';
 import type { Columns, Table } from './table';
 
 function table(values: Record<string, number[]>): Table {
@@ -62,5 +62,28 @@ describe('a device without a figure', () => {
     for (const picture of [cpuPicture(none, true), memoryPicture(none), diskPicture(none), networkPicture(none), loadPicture(none)]) {
       expect(picture.lines).toEqual([]);
     }
+  });
+});
+
+describe('a metric of its own', () => {
+  it.each([
+    ['queue_percent', 'percent'],
+    ['wifi_rate', 'rate'],
+    ['net_tx_bytes_total', 'bytes'],
+    ['disk_used{mount="/x"}', 'bytes'],
+    ['sessions_active', 'number'],
+  ])('%s is drawn in %s', (metric, unit) => expect(metricPicture(table({ [metric]: [1, 2] }), metric).scale.unit).toBe(unit));
+
+  it('that is not there has no line', () => expect(metricPicture(table({}), 'x').lines).toEqual([]));
+
+  it('is offered unless a chart shows it already', () => {
+    expect(['cpu_percent', 'disk_used{mount="/b"}', 'sessions_active', 'cpu_percentage'].map(charted)).toEqual([true, true, false, false]);
+  });
+});
+
+describe('the temperature chart', () => {
+  it('has a line per sensor in order of number', () => {
+    const picture = temperaturePicture(table({ 'temperature_celsius{sensor="cpu10"}': [1, 2], 'temperature_celsius{sensor="cpu9"}': [1, 2] }));
+    expect(names(picture)).toBe('cpu9, cpu10');
   });
 });

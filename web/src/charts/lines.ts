@@ -21,11 +21,15 @@ export const PAGE_METRICS = [
   'load1',
   'load5',
   'load15',
+  'disk_read_rate',
+  'disk_write_rate',
+  'gateway_rss',
+  'temperature_celsius*',
 ] as const;
 
 /** How a line is called: a text of the page, or a name that came from the device. */
 export type LineName =
-  | { kind: 'text'; key: 'chart.cpu_total' | 'chart.memory' | 'chart.swap' | 'chart.disk_main' | 'chart.up' | 'chart.down' | 'chart.load1' | 'chart.load5' | 'chart.load15' }
+  | { kind: 'text'; key: 'chart.cpu_total' | 'chart.memory' | 'chart.swap' | 'chart.disk_main' | 'chart.up' | 'chart.down' | 'chart.load1' | 'chart.load5' | 'chart.load15' | 'chart.read' | 'chart.write' | 'chart.gateway_memory' }
   | { kind: 'core'; core: string }
   | { kind: 'own'; name: string };
 
@@ -40,7 +44,7 @@ export interface Line {
 
 /** What the y axis shows; `max` null lets the data decide. */
 export interface Scale {
-  unit: 'percent' | 'bytes' | 'rate' | 'number';
+  unit: 'percent' | 'bytes' | 'rate' | 'celsius' | 'number';
   max: number | null;
 }
 
@@ -107,6 +111,45 @@ export function loadPicture(table: Table): Picture {
     ],
     scale: { unit: 'number', max: null },
   };
+}
+
+export function diskIoPicture(table: Table): Picture {
+  return {
+    lines: [...one(table, 'disk_read_rate', 'chart.read', 'chart-3'), ...one(table, 'disk_write_rate', 'chart.write', 'chart-5')],
+    scale: { unit: 'rate', max: null },
+  };
+}
+
+export function gatewayPicture(table: Table): Picture {
+  return { lines: one(table, 'gateway_rss', 'chart.gateway_memory', 'chart-2'), scale: { unit: 'bytes', max: null } };
+}
+
+/** A line per sensor, named as the device names it. */
+export function temperaturePicture(table: Table): Picture {
+  const lines: Line[] = [];
+  for (const [metric, columns] of table.series) {
+    const { name, labels } = parseMetric(metric);
+    if (name !== 'temperature_celsius') continue;
+    lines.push({ id: metric, name: { kind: 'own', name: labels['sensor'] ?? metric }, colour: 'chart-4', columns, faint: false });
+  }
+  lines.sort((a, b) => a.id.localeCompare(b.id, undefined, { numeric: true }));
+  return { lines: lines.map((line, index) => ({ ...line, colour: lineColour(index + 3) })), scale: { unit: 'celsius', max: null } };
+}
+
+/** Any metric by itself; what its name ends with says its unit. */
+export function metricPicture(table: Table, metric: string): Picture {
+  const columns = table.series.get(metric);
+  const { name } = parseMetric(metric);
+  const unit = name.endsWith('_percent') ? 'percent' : name.endsWith('_rate') ? 'rate' : BYTES.test(name) ? 'bytes' : name.includes('celsius') ? 'celsius' : 'number';
+  const lines: Line[] = columns ? [{ id: metric, name: { kind: 'own', name: metric }, colour: 'chart-1', columns, faint: false }] : [];
+  return { lines, scale: unit === 'percent' ? PERCENT : { unit, max: null } };
+}
+
+const BYTES = /_bytes(_total)?$|^(memory|swap|disk)_(used|total)$|_rss$/;
+
+/** Metrics that have a chart of their own already; a name with a star stands for all that begin so. */
+export function charted(metric: string): boolean {
+  return PAGE_METRICS.some((name) => (name.endsWith('*') ? metric.startsWith(name.slice(0, -1)) : metric === name));
 }
 
 function coreLines(table: Table): Line[] {

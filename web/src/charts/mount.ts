@@ -4,8 +4,25 @@ import type { Chart, ChartOption } from './echarts';
 
 export interface MountedChart {
   update(option: ChartOption): void;
+  /** The chart as a picture, with a heading that the page otherwise writes beside it. */
+  picture(heading: Heading): Promise<Blob | null>;
   dispose(): void;
 }
+
+/** What stands above the chart in a picture of it. */
+export interface Heading {
+  title: string;
+  /** Each line with its colour. */
+  legend: readonly { name: string; colour: string }[];
+  font: string;
+  text: string;
+  background: string;
+}
+
+/** Dots of a picture for each pixel: sharp on every screen and in print. */
+const PICTURE_SCALE = 2;
+const HEADING_PX = 40;
+const SIDE_PX = 16;
 
 /** A chart that is nearly in sight is drawn, so that scrolling shows no empty frames. */
 const AHEAD_PX = 300;
@@ -41,10 +58,42 @@ export async function mountChart(element: HTMLElement, signal: AbortSignal): Pro
       if (visible) draw(option);
       else waiting = option;
     },
+    async picture(heading) {
+      if (waiting !== null) draw(waiting);
+      waiting = null;
+      const plot = chart.renderToCanvas({ pixelRatio: PICTURE_SCALE });
+      return await withHeading(plot, heading);
+    },
     dispose() {
       resized.disconnect();
       seen.disconnect();
       chart.dispose();
     },
   };
+}
+
+async function withHeading(plot: HTMLCanvasElement, heading: Heading): Promise<Blob | null> {
+  const canvas = document.createElement('canvas');
+  canvas.width = plot.width;
+  canvas.height = plot.height + HEADING_PX * PICTURE_SCALE;
+  const context = canvas.getContext('2d');
+  if (!context) return null;
+  context.fillStyle = heading.background;
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.drawImage(plot, 0, HEADING_PX * PICTURE_SCALE);
+  context.scale(PICTURE_SCALE, PICTURE_SCALE);
+  context.textBaseline = 'middle';
+  context.font = `600 14px ${heading.font}`;
+  context.fillStyle = heading.text;
+  context.fillText(heading.title, SIDE_PX, HEADING_PX / 2);
+  let x = SIDE_PX + context.measureText(heading.title).width + 20;
+  context.font = `12px ${heading.font}`;
+  for (const { name, colour } of heading.legend) {
+    context.fillStyle = colour;
+    context.fillRect(x, HEADING_PX / 2 - 2, 12, 3);
+    context.fillStyle = heading.text;
+    context.fillText(name, x + 18, HEADING_PX / 2);
+    x += 18 + context.measureText(name).width + 16;
+  }
+  return await new Promise((resolve) => canvas.toBlob(resolve, 'image/png'));
 }

@@ -12,6 +12,8 @@ const palette: Palette = {
   'chart-6': 'rgb(6, 6, 6)',
   'chart-grid': 'rgb(7, 7, 7)',
   'chart-label': 'rgb(8, 8, 8)',
+  text: 'rgb(9, 9, 9)',
+  surface: 'rgb(10, 10, 10)',
   font: 'sans-serif',
 };
 

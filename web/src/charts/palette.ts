@@ -1,6 +1,6 @@
 /** The colours of `tokens.css` as a canvas needs them: resolved for the theme that holds now. */
 
-const TOKENS = ['chart-1', 'chart-2', 'chart-3', 'chart-4', 'chart-5', 'chart-6', 'chart-grid', 'chart-label'] as const;
+const TOKENS = ['chart-1', 'chart-2', 'chart-3', 'chart-4', 'chart-5', 'chart-6', 'chart-grid', 'chart-label', 'text', 'surface'] as const;
 
 export type ColourName = (typeof TOKENS)[number];
 export type Palette = Record<ColourName, string> & { font: string };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { RANGES, rangeBounds, rangeFromQuery, rangeToQuery, refreshMs, type Range } from './range';
+import { RANGES, rangeTyped, typedTime, rangeBounds, rangeFromQuery, rangeToQuery, refreshMs, type Range } from './range';
 
 describe('a range in the address bar', () => {
   it('comes back as it was written', () => {
@@ -18,6 +18,25 @@ describe('a range in the address bar', () => {
     [{ from: '90000', to: '5' }, '1h'],
     [{ from: '0', to: '4999' }, '1h'],
   ])('%j is not a zoom', (query, name) => expect(rangeFromQuery(query)).toEqual({ name, zoom: null }));
+});
+
+describe('a typed range', () => {
+  it('is two moments of this browser, the first one first', () => {
+    const from_ms = new Date(2026, 2, 12, 14, 2).getTime();
+    expect(rangeTyped('2026-03-12T14:02', '2026-03-12T14:03')).toEqual({ from_ms, to_ms: from_ms + 60_000 });
+    expect(typedTime(from_ms)).toBe('2026-03-12T14:02');
+  });
+
+  it('may be ten years long', () => expect(rangeTyped('2016-01-01T00:00', '2026-01-01T00:00')).not.toBeNull());
+
+  it.each([
+    ['', '2026-01-01T00:00'],
+    ['2026-01-01T00:00', '2026-01-01T00:00'],
+    ['2026-01-02T00:00', '2026-01-01T00:00'],
+    ['1900-01-01T00:00', '2026-01-01T00:00'],
+    ['2026-01-01T00:00', '99999-01-01T00:00'],
+    ['then', 'now'],
+  ])('from %j to %j is none', (from, to) => expect(rangeTyped(from, to)).toBeNull());
 });
 
 describe('bounds', () => {

@@ -4,10 +4,11 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-export const RANGES = ['15m', '1h', '6h', '24h', '7d', '30d', '90d', '1y'] as const;
+export const RANGES = ['live', '15m', '1h', '6h', '24h', '7d', '30d', '90d', '1y'] as const;
 export type RangeName = (typeof RANGES)[number];
 
 export const RANGE_MS: Record<RangeName, number> = {
+  live: 5 * MINUTE,
   '15m': 15 * MINUTE,
   '1h': HOUR,
   '6h': 6 * HOUR,
@@ -32,13 +33,31 @@ export interface Range {
   zoom: { from_ms: number; to_ms: number } | null;
 }
 
+/** What a person typed as the two ends, in this browser's zone; null where that is no range. */
+export function rangeTyped(from: string, to: string): { from_ms: number; to_ms: number } | null {
+  const from_ms = new Date(from).getTime();
+  const to_ms = new Date(to).getTime();
+  if (!(from_ms >= 0 && to_ms <= TIME_MS_MAX && to_ms - from_ms >= ZOOM_MS_MIN)) return null;
+  return { from_ms, to_ms };
+}
+
+/** The last moment the server can be asked for: the end of the year 9999. */
+const TIME_MS_MAX = 253_402_300_799_999;
+
+/** As an input of type `datetime-local` wants it. */
+export function typedTime(t_ms: number): string {
+  const at = new Date(t_ms);
+  const two = (n: number): string => String(n).padStart(2, '0');
+  return `${String(at.getFullYear()).padStart(4, '0')}-${two(at.getMonth() + 1)}-${two(at.getDate())}T${two(at.getHours())}:${two(at.getMinutes())}`;
+}
+
 type Query = Record<string, unknown>;
 
 export function rangeFromQuery(query: Query): Range {
   const name = RANGES.find((known) => known === query['range']) ?? RANGE_DEFAULT;
   const from_ms = wholeNumber(query['from']);
   const to_ms = wholeNumber(query['to']);
-  if (from_ms === null || to_ms === null || to_ms - from_ms < ZOOM_MS_MIN) return { name, zoom: null };
+  if (from_ms === null || to_ms === null || to_ms - from_ms < ZOOM_MS_MIN || to_ms > TIME_MS_MAX) return { name, zoom: null };
   return { name, zoom: { from_ms, to_ms } };
 }
 

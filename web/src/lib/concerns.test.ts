@@ -1,0 +1,17 @@
+import { describe, expect, it } from 'vitest';
+import { concernsOf } from './concerns';
+
+describe('concerns', () => {
+  it('are what is counted above zero', () => {
+    expect(concernsOf({ cron_failing: 2, cron_late: 0, deliveries_dead: 1, cron_jobs: 6 }).counts).toEqual([
+      { concern: 'cron_failing', n: 2 },
+      { concern: 'deliveries_dead', n: 1 },
+    ]);
+  });
+
+  it('of a clock begin at five seconds, either way', () => {
+    expect([4_999, 5_000, -60_000].map((clock_offset_ms) => concernsOf({ clock_offset_ms }).clock_ms)).toEqual([null, 5_000, -60_000]);
+  });
+
+  it('of nothing are none', () => expect(concernsOf({})).toEqual({ counts: [], clock_ms: null, spool_bytes: null }));
+});
