@@ -7,12 +7,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use query::Proxies;
 use store::{Limits, Retention};
 use tracing::level_filters::LevelFilter;
 
 use address::{address, url};
 
 use crate::keys::{KEYS, Key, nearest};
+use crate::tls::Files;
 use crate::{limits, retention};
 
 /// Read when it is there, unless another is named.
@@ -32,6 +34,10 @@ pub struct Config {
     pub public_url: Option<String>,
     /// What agents report to, without a path.
     pub public_ingest_url: Option<String>,
+    /// With TLS.
+    pub tls: Option<Files>,
+    /// Who is believed to ask for others.
+    pub trusted_proxies: Proxies,
     /// How long what is stored is kept.
     pub retention: Retention,
     /// What devices, queries and memory may take.
@@ -244,6 +250,10 @@ impl Values {
         let ingest_listen = self.required("ingest_listen", address);
         let public_url = self.optional("public_url", url);
         let public_ingest_url = self.optional("public_ingest_url", url);
+        let tls = self.tls();
+        let trusted_proxies = self.optional("trusted_proxies", |text| {
+            text.parse().map_err(|why| format!("is not a list of networks: {why}"))
+        });
         let values = std::cell::RefCell::new(&mut *self);
         let retention = retention::retention(
             |name| values.borrow_mut().required(name, retention::days),
@@ -274,6 +284,8 @@ impl Values {
                 ingest_listen: ingest_listen?,
                 public_url,
                 public_ingest_url,
+                tls,
+                trusted_proxies: trusted_proxies.unwrap_or_default(),
                 retention: retention?,
                 limits: limits?,
                 log_level: log_level?,
@@ -283,6 +295,22 @@ impl Values {
         match config() {
             Some(config) if self.faults.is_empty() => Ok(config),
             _ => Err(Faults(std::mem::take(&mut self.faults))),
+        }
+    }
+
+    /// Both files or none.
+    fn tls(&mut self) -> Option<Files> {
+        let file = |text: &str| match text {
+            "" => Err("must name a file".to_string()),
+            text => Ok(PathBuf::from(text)),
+        };
+        match (self.optional("tls_cert", file), self.optional("tls_key", file)) {
+            (Some(certificate), Some(key)) => Some(Files { certificate, key }),
+            (None, None) => None,
+            _ => {
+                self.faults.push("`tls_cert` and `tls_key` belong together: set both or none".into());
+                None
+            }
         }
     }
 

@@ -1,21 +1,19 @@
 //! `openclaw-watch healthcheck`: asks the server of this machine whether it is ready; for containers.
 
-use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use anyhow::{Context, bail, ensure};
 
-/// For connecting, and again for each read and write.
-const TIMEOUT: Duration = Duration::from_secs(5);
-/// The answer is a short JSON text.
-const ANSWER_BYTES_MAX: u64 = 16 << 10;
+use crate::config::Config;
 
-/// Succeeds when the server that listens on `web` is ready.
-pub fn run(web: SocketAddr) -> anyhow::Result<()> {
+/// Succeeds when the server with this configuration is ready.
+pub fn run(config: &Config) -> anyhow::Result<()> {
+    let web = config.web_listen;
     ensure!(web.port() != 0, "`web_listen` has port 0: say which port the server got, with --web-listen");
     let addr = SocketAddr::new(reachable(web.ip()), web.port());
-    let answer = ask(addr).with_context(|| format!("the server does not answer on {addr}"))?;
+    let certificate = config.tls.as_ref().map(|tls| tls.certificate.as_path());
+    let answer = query::probe(addr, "/readyz", certificate);
+    let answer = answer.with_context(|| format!("the server does not answer on {addr}"))?;
     match answer.split(' ').nth(1) {
         Some("200") => Ok(()),
         Some("503") => bail!("the server on {addr} is not ready; its log says why"),
@@ -30,14 +28,4 @@ pub fn reachable(ip: IpAddr) -> IpAddr {
         IpAddr::V6(v6) if v6.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     }
-}
-
-fn ask(addr: SocketAddr) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&addr, TIMEOUT)?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    stream.set_write_timeout(Some(TIMEOUT))?;
-    write!(stream, "GET /readyz HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n")?;
-    let mut answer = Vec::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
 }

@@ -15,7 +15,7 @@ pub struct Key {
 }
 
 /// All settings.
-pub const KEYS: [Key; 21] = [
+pub const KEYS: [Key; 24] = [
     Key {
         name: "data_dir",
         flag: "data-dir",
@@ -50,6 +50,27 @@ pub const KEYS: [Key; 21] = [
         value: "URL",
         default: None,
         help: "What agents report to, for the install commands; by default the host a browser used, with the ingest port",
+    },
+    Key {
+        name: "tls_cert",
+        flag: "tls-cert",
+        value: "FILE",
+        default: None,
+        help: "Certificate chain in PEM format: both ports speak TLS, and nothing else; loaded again when it changes and on SIGHUP",
+    },
+    Key {
+        name: "tls_key",
+        flag: "tls-key",
+        value: "FILE",
+        default: None,
+        help: "The private key of tls_cert, in PEM format",
+    },
+    Key {
+        name: "trusted_proxies",
+        flag: "trusted-proxies",
+        value: "NETWORKS",
+        default: None,
+        help: "Proxies that are believed when they say for whom they ask (X-Forwarded-For, X-Forwarded-Proto): addresses and networks like 10.0.0.0/8, separated by commas",
     },
     Key {
         name: "retention_raw_days",

@@ -7,6 +7,7 @@ mod keys;
 mod limits;
 mod retention;
 mod serve;
+mod tls;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
             let _ = std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes());
             ExitCode::SUCCESS
         }
-        Ok(Task::Healthcheck(config)) => done(healthcheck::run(config.web_listen)),
+        Ok(Task::Healthcheck(config)) => done(healthcheck::run(&config)),
         Ok(Task::Check(config)) => done(check::run(&config.data_dir)),
         Ok(Task::Serve(config)) => {
             log_to_stderr(&config);

@@ -13,6 +13,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::config::Config;
 use crate::healthcheck::reachable;
+use crate::tls;
 
 /// Requests under way may take this long after a stop, then both ports must be done, then the store closes: together
 /// under the ten seconds that service managers and containers wait at least.
@@ -39,6 +40,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let ingest = ingest::bind(config.ingest_listen).context("ingest_listen")?;
     let (web_addr, ingest_addr) = (web.local_addr()?, ingest.local_addr()?);
 
+    let transport = transport(&config)?;
     let options =
         store::Options { dir: config.data_dir.clone(), retention: config.retention, limits: config.limits };
     let opened = tokio::select! {
@@ -64,10 +66,12 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             public_url: config.public_url.clone(),
             ingest_url: config.public_ingest_url.clone(),
             ingest_port: ingest_addr.port(),
+            transport: transport.clone(),
             limits: query::Options::limits(),
         };
         web_options.limits.drain_timeout = REQUESTS_TIMEOUT;
         let mut ingest_options = ingest::Options::new(Arc::new(now));
+        ingest_options.transport = transport.clone();
         ingest_options.policy.age_ms_max = config.retention.raw.age_ms;
         ingest_options.limits.drain_timeout = REQUESTS_TIMEOUT;
         let mut ports = JoinSet::new();
@@ -87,6 +91,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             }
             ended = ports.join_next() => ended,
             () = tell_the_time(store.clone()) => None,
+            () = tls::keep_current(transport.tls) => None,
         };
         // Nobody listens any more when both ports ended by themselves.
         let _ = stop.send(true);
@@ -108,6 +113,13 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tracing::warn!("the store did not close in time; what was acknowledged is on disk");
     }
     result
+}
+
+/// How clients get here; a certificate that cannot be used is told before anything is opened.
+fn transport(config: &Config) -> anyhow::Result<query::Transport> {
+    let load = |files: &tls::Files| query::Tls::load(&files.certificate, &files.key);
+    let tls = config.tls.as_ref().map(load).transpose().context("TLS")?;
+    Ok(query::Transport { tls, proxies: config.trusted_proxies.clone() })
 }
 
 /// Tells the store the time once a second, and the log when the store's health changes. Never ends.
@@ -151,17 +163,18 @@ fn say(line: std::fmt::Arguments<'_>) {
 }
 
 fn base_url(config: &Config, web: SocketAddr) -> String {
-    let here = || format!("http://{}", SocketAddr::new(reachable(web.ip()), web.port()));
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let here = || format!("{scheme}://{}", SocketAddr::new(reachable(web.ip()), web.port()));
     config.public_url.clone().unwrap_or_else(here)
 }
 
 fn warn_without_tls(config: &Config, web: SocketAddr) {
     let https = config.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
-    if !https && !web.ip().is_loopback() {
+    if !https && config.tls.is_none() && !web.ip().is_loopback() {
         tracing::warn!(
             "the web port {web} can be reached from other machines without TLS: passwords and device keys cross the \
-             network readable for everybody on the way. Put a TLS proxy before it and set public_url to its https \
-             address, or listen on 127.0.0.1 only"
+             network readable for everybody on the way. Set tls_cert and tls_key, or put a TLS proxy before it and \
+             set public_url to its https address, or listen on 127.0.0.1 only"
         );
     }
 }
@@ -218,6 +231,8 @@ mod tests {
             ingest_listen: "0.0.0.0:0".parse().unwrap(),
             public_url: url.map(str::to_string),
             public_ingest_url: None,
+            tls: None,
+            trusted_proxies: query::Proxies::default(),
             retention: store::Retention::default(),
             limits: store::Limits::default(),
             log_level: tracing::level_filters::LevelFilter::OFF,

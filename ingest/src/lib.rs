@@ -14,4 +14,4 @@ mod serve;
 
 pub use admit::Policy;
 pub use front::{BindError, Limits, Rate, bind};
-pub use serve::{Clock, Ingest, Options, run};
+pub use serve::{Clock, Ingest, Options, PATHS, Path, Rule, run};

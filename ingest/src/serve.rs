@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use front::{ApiError, Buckets, Limits, Peer, Rate, Request, Response};
+use front::{ApiError, Buckets, Limits, Peer, Rate, Request, Response, Transport};
 use http::{HeaderMap, Method, StatusCode};
 use store::{Batch, DeviceId, Receipt, Rejected, Store, Timestamp};
 use tokio::net::TcpListener;
@@ -29,6 +29,8 @@ const UNAVAILABLE_RETRY_S: u32 = 10;
 /// How the port behaves.
 #[derive(Clone)]
 pub struct Options {
+    /// How agents get here.
+    pub transport: Transport,
     /// Connections and bodies.
     pub limits: Limits,
     /// Times of rows that are accepted.
@@ -49,6 +51,7 @@ impl Options {
     /// The defaults, with this clock.
     pub fn new(now: Clock) -> Options {
         Options {
+            transport: Transport::default(),
             limits: Limits { body_bytes_max: wire::bounds::FRAME_BYTES_MAX, ..Limits::default() },
             policy: Policy::default(),
             reports: Rate {
@@ -65,13 +68,13 @@ impl Options {
 
 /// Serves the port until `stop` holds `true`, then finishes what is under way.
 pub async fn run(listener: TcpListener, store: Arc<Store>, options: Options, stop: watch::Receiver<bool>) {
-    let limits = options.limits.clone();
+    let (limits, transport) = (options.limits.clone(), options.transport.clone());
     let ingest = Arc::new(Ingest::new(store, options));
     let handler = move |request, peer| {
         let ingest = ingest.clone();
         async move { ingest.handle(request, peer).await }
     };
-    front::serve(listener, limits, handler, stop).await;
+    front::serve(listener, limits, transport, handler, stop).await;
 }
 
 /// Answers the requests of the port.
@@ -97,13 +100,13 @@ impl Ingest {
 
     /// Answers one request.
     pub async fn handle(&self, request: Request, peer: Peer) -> Response {
-        let answer = match Route::of(request.uri().path()) {
+        let answer = match Path::find(request.uri().path()).map(|path| (path, path.route)) {
             None => Err(ApiError::not_found("There is nothing at this path.")),
-            Some(route) if !route.has(request.method()) => Err(ApiError::method_not_allowed(route.allow())),
-            Some(Route::Health) => Ok(front::json(StatusCode::OK, &serde_json::json!({"status": "ok"}))),
-            Some(Route::Report) => report::report(self, request, peer).await,
-            Some(Route::OlderStatus) => older::status(self, request, peer).await,
-            Some(Route::OlderError) => older::error(self, request, peer).await,
+            Some((path, _)) if !path.has(request.method()) => Err(ApiError::method_not_allowed(path.methods)),
+            Some((_, Route::Health)) => Ok(front::json(StatusCode::OK, &serde_json::json!({"status": "ok"}))),
+            Some((_, Route::Report)) => report::report(self, request, peer).await,
+            Some((_, Route::OlderStatus)) => older::status(self, request, peer).await,
+            Some((_, Route::OlderError)) => older::error(self, request, peer).await,
         };
         answer.unwrap_or_else(ApiError::into_response)
     }
@@ -173,7 +176,36 @@ fn refused(rejected: Rejected) -> ApiError {
     }
 }
 
-/// The paths of this port.
+/// Who may use a path of this port. There is no session here, and nothing can be read but what is the same for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// Anybody.
+    Public,
+    /// A device with its key.
+    Device,
+}
+
+/// One line of the table of this port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Path {
+    /// As in a request.
+    pub path: &'static str,
+    /// Its methods, as `Allow` lists them.
+    pub methods: &'static str,
+    /// Who may use it.
+    pub rule: Rule,
+    route: Route,
+}
+
+/// All there is on this port.
+pub const PATHS: &[Path] = &[
+    Path { path: "/healthz", methods: "GET, HEAD", rule: Rule::Public, route: Route::Health },
+    Path { path: "/api/v1/report", methods: "POST", rule: Rule::Device, route: Route::Report },
+    Path { path: "/api/report/status", methods: "POST", rule: Rule::Device, route: Route::OlderStatus },
+    Path { path: "/api/report/error", methods: "POST", rule: Rule::Device, route: Route::OlderError },
+];
+
+/// What answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {
     Health,
@@ -182,23 +214,13 @@ enum Route {
     OlderError,
 }
 
-impl Route {
-    fn of(path: &str) -> Option<Route> {
-        Some(match path {
-            "/healthz" => Route::Health,
-            "/api/v1/report" => Route::Report,
-            "/api/report/status" => Route::OlderStatus,
-            "/api/report/error" => Route::OlderError,
-            _ => return None,
-        })
+impl Path {
+    fn find(path: &str) -> Option<&'static Path> {
+        PATHS.iter().find(|known| known.path == path)
     }
 
-    fn allow(self) -> &'static str {
-        if self == Route::Health { "GET, HEAD" } else { "POST" }
-    }
-
-    fn has(self, method: &Method) -> bool {
-        self.allow().split(", ").any(|allowed| allowed == method.as_str())
+    fn has(&self, method: &Method) -> bool {
+        self.methods.split(", ").any(|allowed| allowed == method.as_str())
     }
 }
 
@@ -230,14 +252,14 @@ mod tests {
 
     #[test]
     fn routes_know_their_methods() {
-        let report = Route::of("/api/v1/report").unwrap();
+        let report = Path::find("/api/v1/report").unwrap();
         assert!(report.has(&Method::POST) && !report.has(&Method::GET));
-        let health = Route::of("/healthz").unwrap();
+        let health = Path::find("/healthz").unwrap();
         assert!(health.has(&Method::GET) && health.has(&Method::HEAD) && !health.has(&Method::POST));
         for path in
             ["/", "/api/v1/report/", "/api/v1/enroll", "/api/v1/devices", "//healthz", "/API/v1/report"]
         {
-            assert_eq!(Route::of(path), None, "{path}");
+            assert_eq!(Path::find(path), None, "{path}");
         }
     }
 }

@@ -71,13 +71,18 @@ fn too_many(wait_s: u32) -> ApiError {
 }
 
 /// Whom a request comes from: by its API token when it carries one, else by its cookie; `None`: a stranger.
-pub(crate) async fn who(app: &App, headers: &HeaderMap, now: Timestamp) -> Result<Option<Who>, ApiError> {
+pub(crate) async fn who(
+    app: &App,
+    headers: &HeaderMap,
+    peer: Peer,
+    now: Timestamp,
+) -> Result<Option<Who>, ApiError> {
     if let Some(authorization) = headers.get(header::AUTHORIZATION) {
         // Never both: a request that brings a token is judged by it alone.
         let Some(token) = authorization.to_str().ok().and_then(bearer) else { return Ok(None) };
         return by_token(app, Hashed::of(token), now).await;
     }
-    match sessions::cookie_of(headers, app.origins.is_https()) {
+    match sessions::cookie_of(headers, app.origins.is_https(peer)) {
         Some(token) => by_session(app, Hashed::of(&token), now).await,
         None => Ok(None),
     }

@@ -329,9 +329,12 @@ fn checked_tags(tags: Vec<String>) -> Result<Vec<String>, ApiError> {
 }
 
 fn install(app: &App, headers: &HeaderMap, key: &str) -> Install {
+    let scheme = if app.options.transport.tls.is_some() { "https" } else { "http" };
     let server = match &app.options.ingest_url {
         Some(url) => url.clone(),
-        None => format!("http://{}:{}", host_name(headers).unwrap_or("127.0.0.1"), app.options.ingest_port),
+        None => {
+            format!("{scheme}://{}:{}", host_name(headers).unwrap_or("127.0.0.1"), app.options.ingest_port)
+        }
     };
     commands(&server, key)
 }

@@ -28,7 +28,7 @@ mod summary;
 mod tries;
 mod usage;
 
-pub use front::{BindError, bind};
+pub use front::{BindError, Proxies, Tls, Transport, bind, probe};
 pub use openapi::openapi_document;
 pub use secret::new_token;
 
@@ -55,6 +55,8 @@ pub struct Options {
     pub ingest_url: Option<String>,
     /// See [`Options::ingest_url`].
     pub ingest_port: u16,
+    /// How people get here.
+    pub transport: front::Transport,
     /// What one client may do.
     pub limits: front::Limits,
 }
@@ -93,13 +95,13 @@ pub async fn run(
     options: Options,
     stop: watch::Receiver<bool>,
 ) -> Result<(), StartError> {
-    let limits = options.limits.clone();
+    let (limits, transport) = (options.limits.clone(), options.transport.clone());
     let app = app::App::start(store, options, stop.clone()).await?;
     let handler = {
         let app = app.clone();
         move |request, peer| routes::answer(app.clone(), request, peer)
     };
-    front::serve(listener, limits, handler, stop).await;
+    front::serve(listener, limits, transport, handler, stop).await;
     app.live.drained().await;
     Ok(())
 }

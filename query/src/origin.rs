@@ -1,5 +1,6 @@
 //! Does a request come from our own page? And what is this server called from outside?
 
+use front::Peer;
 use http::{HeaderMap, header};
 
 /// What the page's own origin is.
@@ -13,9 +14,9 @@ impl Origins {
         Origins { public: public_url.map(|url| url.trim_end_matches('/').to_ascii_lowercase()) }
     }
 
-    /// Do people get here by TLS?
-    pub(crate) fn is_https(&self) -> bool {
-        self.public.as_deref().is_some_and(|url| url.starts_with("https://"))
+    /// Did this request come by TLS? Where the public URL says https all do, as far as cookies are concerned.
+    pub(crate) fn is_https(&self, peer: Peer) -> bool {
+        peer.secure || self.public.as_deref().is_some_and(|url| url.starts_with("https://"))
     }
 
     /// May a request that changes something come with these headers? Programs that are no browser send neither

@@ -116,7 +116,7 @@ impl Routes {
 
 /// Answers one request. Every answer of the port goes through here and gets the same headers.
 pub(crate) async fn answer(app: Arc<App>, request: Request, peer: Peer) -> Response {
-    let https = app.origins.is_https();
+    let https = app.origins.is_https(peer);
     let mut response = dispatch(app, request, peer).await.unwrap_or_else(ApiError::into_response);
     protect(&mut response, https);
     response
@@ -157,7 +157,7 @@ async fn dispatch(app: Arc<App>, request: Request, peer: Peer) -> Result<Respons
     let who = match route.rule {
         Rule::Public | Rule::SetUp | Rule::SignIn => None,
         Rule::Reader | Rule::Admin | Rule::Person | Rule::PersonAdmin => {
-            let who = accounts::who(&app, &parts.headers, now).await?;
+            let who = accounts::who(&app, &parts.headers, peer, now).await?;
             let who = who.ok_or_else(ApiError::unauthorized)?;
             check_rule(route, &who, &parts.headers)?;
             Some(who)

@@ -134,6 +134,22 @@ fn the_ports_must_differ() {
 }
 
 #[test]
+fn tls_needs_both_files_and_proxies_are_networks() {
+    let all = config("--tls-cert c.pem --tls-key k.pem --trusted-proxies 10.0.0.0/8,::1", &[], None);
+    assert_eq!(all.tls, Some(Files { certificate: "c.pem".into(), key: "k.pem".into() }));
+    assert_eq!(all.trusted_proxies, "10.0.0.0/8, ::1".parse().unwrap());
+    refused(
+        "--tls-cert c.pem --trusted-proxies 10.0.0.0/99",
+        &[],
+        None,
+        &[
+            "`tls_cert` and `tls_key` belong together: set both or none",
+            "`trusted_proxies` (from --trusted-proxies) is not a list of networks: `10.0.0.0/99` is no address and no network like 10.0.0.0/8 or fd00::/8; it is \"10.0.0.0/99\"",
+        ],
+    );
+}
+
+#[test]
 fn what_is_printed_can_be_read_again() {
     let args = "--print-config --data-dir a\"b";
     let Ok(Task::Print(text)) = outcome(args, &["OPENCLAW_WATCH_LOG_LEVEL=debug"], None) else { panic!() };

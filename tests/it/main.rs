@@ -5,4 +5,5 @@
 mod kill;
 mod manifests;
 mod process;
+#[allow(dead_code, reason = "the tests of tests/security use it too; not all is of use here")]
 mod server;

@@ -45,7 +45,11 @@ impl Server {
 
     /// The same with further arguments.
     pub fn start_with(folder: &Path, arguments: &[&str]) -> Server {
-        let mut server = Server::spawn(folder, arguments);
+        Server::spawn(folder, arguments).ready()
+    }
+
+    fn ready(self) -> Server {
+        let mut server = self;
         loop {
             let mut line = String::new();
             assert_ne!(
@@ -66,10 +70,20 @@ impl Server {
         }
     }
 
+    /// The same, with its log in a file.
+    pub fn start_logging(folder: &Path, log: &Path, arguments: &[&str]) -> Server {
+        let mut command = command(folder);
+        command.args(arguments).stderr(std::fs::File::create(log).unwrap());
+        Server::run(&mut command).ready()
+    }
+
     /// Returns at once; nothing is known of its ports.
     pub fn spawn(folder: &Path, arguments: &[&str]) -> Server {
-        let mut command = command(folder);
-        let mut child = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        Server::run(command(folder).args(arguments))
+    }
+
+    fn run(command: &mut Command) -> Server {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         Server { child, stdout, sign_up: None, web: String::new(), ingest: String::new() }
     }

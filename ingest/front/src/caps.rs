@@ -31,15 +31,15 @@ impl Caps {
         Arc::new(Caps { total_max, per_address_max, open: Mutex::default() })
     }
 
-    /// `None` when this connection is one too many.
-    pub(crate) fn take(self: &Arc<Caps>, address: IpAddr) -> Option<Slot> {
+    /// `None` when this connection is one too many. A trusted proxy has many clients: only the total bounds it.
+    pub(crate) fn take(self: &Arc<Caps>, address: IpAddr, proxy: bool) -> Option<Slot> {
         let address = address_key(address);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.total >= self.total_max {
             return None;
         }
         let of_address = open.by_address.get(&address).copied().unwrap_or(0);
-        if of_address >= self.per_address_max {
+        if of_address >= self.per_address_max && !proxy {
             return None;
         }
         open.total += 1;
@@ -81,19 +81,27 @@ mod tests {
     #[test]
     fn one_connection_too_many_is_refused_until_another_ends() {
         let caps = Caps::new(3, 2);
-        let a1 = caps.take(ip("10.0.0.1")).unwrap();
-        let _a2 = caps.take(ip("10.0.0.1")).unwrap();
-        assert!(caps.take(ip("10.0.0.1")).is_none(), "third of one address");
-        let _b1 = caps.take(ip("10.0.0.2")).unwrap();
-        assert!(caps.take(ip("10.0.0.3")).is_none(), "fourth in total");
+        let a1 = caps.take(ip("10.0.0.1"), false).unwrap();
+        let _a2 = caps.take(ip("10.0.0.1"), false).unwrap();
+        assert!(caps.take(ip("10.0.0.1"), false).is_none(), "third of one address");
+        let _b1 = caps.take(ip("10.0.0.2"), false).unwrap();
+        assert!(caps.take(ip("10.0.0.3"), false).is_none(), "fourth in total");
         drop(a1);
-        assert!(caps.take(ip("10.0.0.1")).is_some());
+        assert!(caps.take(ip("10.0.0.1"), false).is_some());
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_bounded_by_the_total_only() {
+        let caps = Caps::new(3, 1);
+        let all: Vec<_> = (0..3).filter_map(|_| caps.take(ip("10.0.0.1"), true)).collect();
+        assert_eq!(all.len(), 3);
+        assert!(caps.take(ip("10.0.0.1"), true).is_none());
     }
 
     #[test]
     fn addresses_without_connections_are_forgotten() {
         let caps = Caps::new(3, 2);
-        drop(caps.take(ip("10.0.0.1")));
+        drop(caps.take(ip("10.0.0.1"), false));
         assert!(caps.open.lock().unwrap().by_address.is_empty());
     }
 

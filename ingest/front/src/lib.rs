@@ -7,16 +7,23 @@ mod answer;
 mod bind;
 mod body;
 mod caps;
+mod probe;
+mod proxy;
 mod rate;
 mod serve;
 mod socket;
+mod stream;
+mod tls;
 
 pub use answer::{ApiError, empty, json};
 pub use bind::{BindError, bind};
 pub use body::{media_type, read_body};
 pub use caps::address_key;
+pub use probe::probe;
+pub use proxy::{NotANetwork, Proxies};
 pub use rate::{Buckets, Rate};
 pub use serve::{Peer, serve};
+pub use tls::{Tls, TlsError};
 
 use std::time::Duration;
 
@@ -29,9 +36,20 @@ pub type Request = http::Request<hyper::body::Incoming>;
 /// An answer.
 pub type Response = http::Response<Body>;
 
+/// How clients get to a port.
+#[derive(Debug, Clone, Default)]
+pub struct Transport {
+    /// With TLS, and nothing else.
+    pub tls: Option<Tls>,
+    /// Proxies that are believed when they say for whom they ask.
+    pub proxies: Proxies,
+}
+
 /// What one port allows its clients. All times are upper bounds of a wait.
 #[derive(Debug, Clone)]
 pub struct Limits {
+    /// From the acceptance of a connection to the end of its TLS handshake.
+    pub handshake_timeout: Duration,
     /// From the first byte of a request (on a new connection: from its acceptance) to the end of its headers.
     pub header_timeout: Duration,
     /// How long a connection may stay open between two requests. Longer than agents wait between two reports,
@@ -56,7 +74,8 @@ pub struct Limits {
     /// Open connections; one more is closed at once.
     pub connections_max: usize,
     /// Open connections of one address (of one /64 network with IPv6); one more is closed at once. Generous,
-    /// because a whole fleet may stand behind one router or proxy.
+    /// because a whole fleet may stand behind one router. Trusted
+    /// proxies are not bounded by it.
     pub connections_per_address_max: usize,
 }
 
@@ -68,6 +87,7 @@ impl Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
+            handshake_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(30),

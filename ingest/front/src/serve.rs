@@ -18,12 +18,16 @@ use tokio::task::JoinSet;
 
 use crate::caps::{Caps, Slot, address_key};
 use crate::socket::{Phase, Socket};
-use crate::{ApiError, Limits, Request, Response};
+use crate::stream::Stream;
+use crate::{ApiError, Limits, Request, Response, Transport};
 
 /// Wait after a failed `accept`, doubled with each further one: without it a server out of file descriptors would
 /// spin until a connection ends.
 const ACCEPT_WAIT_MIN: Duration = Duration::from_millis(10);
 const ACCEPT_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// After a stop, how long the head of a request that is on its way may take.
+const HEAD_GRACE: Duration = Duration::from_millis(250);
 
 /// Buffers of a connection, bytes; hyper wants 8 KiB at least. Must hold the headers.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -31,8 +35,10 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// Who sent a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
-    /// The other end of the connection: the client, or a proxy before it.
+    /// The client: the other end of the connection, or whom a trusted proxy there names (with port 0).
     pub addr: SocketAddr,
+    /// Did it come by TLS, here or to the trusted proxy?
+    pub secure: bool,
 }
 
 impl Peer {
@@ -48,13 +54,19 @@ impl Peer {
 /// A panic in `handler` becomes a 500 for that request. A handler may upgrade its connection
 /// (`hyper::upgrade::on`); such connections stay counted and keep their write timeout, but belong to whoever upgraded
 /// them: this function does not wait for them. When a client goes away, the handler's future is dropped.
-pub async fn serve<H, F>(listener: TcpListener, limits: Limits, handler: H, mut stop: watch::Receiver<bool>)
-where
+pub async fn serve<H, F>(
+    listener: TcpListener,
+    limits: Limits,
+    transport: Transport,
+    handler: H,
+    mut stop: watch::Receiver<bool>,
+) where
     H: Fn(Request, Peer) -> F + Send + Sync + 'static,
     F: Future<Output = Response> + Send + 'static,
 {
     let handler = Arc::new(handler);
     let limits = Arc::new(limits);
+    let transport = Arc::new(transport);
     let caps = Caps::new(limits.connections_max, limits.connections_per_address_max);
     let mut connections = JoinSet::new();
     let mut wait = ACCEPT_WAIT_MIN;
@@ -69,15 +81,16 @@ where
             Ok((stream, addr)) => {
                 wait = ACCEPT_WAIT_MIN;
                 // Dropping the stream closes it.
-                let Some(slot) = caps.take(addr.ip()) else {
+                let Some(slot) = caps.take(addr.ip(), transport.proxies.trust(addr.ip())) else {
                     tracing::debug!(%addr, "one connection too many");
                     continue;
                 };
                 connections.spawn(connection(
                     stream,
-                    Peer { addr },
+                    Peer { addr, secure: transport.tls.is_some() },
                     slot,
                     limits.clone(),
+                    transport.clone(),
                     handler.clone(),
                     stop.clone(),
                 ));
@@ -122,6 +135,7 @@ async fn connection<H, F>(
     peer: Peer,
     slot: Slot,
     limits: Arc<Limits>,
+    transport: Arc<Transport>,
     handler: Arc<H>,
     mut stop: watch::Receiver<bool>,
 ) where
@@ -130,11 +144,18 @@ async fn connection<H, F>(
 {
     // Answers are small and written at once; waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
+    let stream = tokio::select! {
+        stream = Stream::accept(stream, transport.tls.as_ref(), &limits) => stream,
+        _ = stopped(&mut stop) => None,
+    };
+    let Some(stream) = stream else { return };
     let phase = Phase::new();
+    let of_requests = phase.clone();
     let socket = Socket::new(stream, phase.clone(), &limits, slot);
     let service = service_fn(move |request: Request| {
-        phase.busy();
-        let (handler, phase) = (handler.clone(), phase.clone());
+        of_requests.busy();
+        let (handler, phase) = (handler.clone(), of_requests.clone());
+        let peer = transport.proxies.client(peer, request.headers());
         async move {
             let response = guarded(async move { handler(request, peer).await }).await;
             if response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -156,11 +177,23 @@ async fn connection<H, F>(
         ended = connection.as_mut() => ended,
         _ = stopped(&mut stop) => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                // Half a head is no request: nothing is lost with it, and nobody should wait for the rest.
+                () = no_request_within(HEAD_GRACE, &phase) => return,
+            }
         }
     };
     if let Err(error) = ended {
         tracing::debug!(addr = %peer.addr, %error, "connection ended");
+    }
+}
+
+/// Resolves when no request is being answered after this long; never otherwise: then the connection ends by itself.
+async fn no_request_within(grace: Duration, phase: &Phase) {
+    tokio::time::sleep(grace).await;
+    if phase.is_busy() {
+        std::future::pending::<()>().await;
     }
 }
 

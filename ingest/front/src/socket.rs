@@ -41,6 +41,11 @@ impl Phase {
         self.0.store(BUSY, Ordering::Relaxed);
     }
 
+    /// Is a request being answered?
+    pub(crate) fn is_busy(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == BUSY
+    }
+
     pub(crate) fn idle(&self) {
         self.0.store(IDLE, Ordering::Relaxed);
     }

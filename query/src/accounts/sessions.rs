@@ -166,7 +166,7 @@ pub(crate) async fn sign_out(call: Call) -> Result<Response, ApiError> {
     });
     ended.await?;
     let mut response = front::empty(StatusCode::NO_CONTENT);
-    set_cookie(&mut response, call.app.origins.is_https(), "", 0);
+    set_cookie(&mut response, call.app.origins.is_https(call.peer), "", 0);
     Ok(response)
 }
 
@@ -245,7 +245,7 @@ async fn begin_session(call: &Rest, user: &User, status: StatusCode) -> Result<R
     begun.await?;
     let transport = transport(&call.app, call.peer);
     let mut response = json(status, &SessionBody::of(user, &csrf_token, transport));
-    set_cookie(&mut response, call.app.origins.is_https(), &token, COOKIE_DAYS);
+    set_cookie(&mut response, call.app.origins.is_https(call.peer), &token, COOKIE_DAYS);
     Ok(response)
 }
 
@@ -256,7 +256,7 @@ fn client(headers: &HeaderMap) -> String {
 }
 
 fn transport(app: &App, peer: Peer) -> &'static str {
-    if app.origins.is_https() {
+    if app.origins.is_https(peer) {
         "tls"
     } else if peer.addr.ip().to_canonical().is_loopback() {
         "loopback"

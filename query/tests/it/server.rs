@@ -54,6 +54,7 @@ impl Server {
             public_url: None,
             ingest_url: None,
             ingest_port: 38889,
+            transport: query::Transport::default(),
             limits: query::Options::limits(),
         };
         edit(&mut options);
