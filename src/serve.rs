@@ -41,8 +41,12 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let (web_addr, ingest_addr) = (web.local_addr()?, ingest.local_addr()?);
 
     let transport = transport(&config)?;
-    let options =
-        store::Options { dir: config.data_dir.clone(), retention: config.retention, limits: config.limits };
+    let options = store::Options {
+        dir: config.data_dir.clone(),
+        retention: config.retention,
+        limits: config.limits,
+        frames: Some(Arc::new(ingest::read_frame)),
+    };
     let opened = tokio::select! {
         opened = blocking(move || Store::open(options, now())) => opened?,
         // Recovery may take long; nothing is lost when it is cut off.

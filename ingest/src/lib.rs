@@ -14,4 +14,5 @@ mod serve;
 
 pub use admit::Policy;
 pub use front::{BindError, Limits, Rate, bind};
+pub use report::read_frame;
 pub use serve::{Clock, Ingest, Options, PATHS, Path, Rule, run};

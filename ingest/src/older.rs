@@ -74,7 +74,7 @@ async fn take(
         None => ingest.authenticate(body.get("api_key").and_then(Value::as_str).map(str::as_bytes), peer)?,
     };
     let _ticket = ingest.begin(device)?;
-    ingest.submit(batch(device, ingest.now(), &body)?).await?;
+    ingest.submit(batch(device, ingest.now(), &body)?, None).await?;
     Ok(front::json(StatusCode::OK, &json!({ "message": message })))
 }
 

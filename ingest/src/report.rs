@@ -28,13 +28,16 @@ pub(crate) async fn report(ingest: &Ingest, request: Request, peer: Peer) -> Res
     let taken = if body.len() <= INLINE_DECODE_BYTES_MAX {
         take(format, &body, device, now, &policy)?
     } else {
+        let body = body.clone();
         tokio::task::spawn_blocking(move || take(format, &body, device, now, &policy))
             .await
             .map_err(|_| ApiError::internal())??
     };
     let stated_ms = taken.batch.interval_ms;
     let mut ack = taken.ack;
-    let receipt = ingest.submit(taken.batch).await?;
+    // Nothing of it was left out, so the frame says the same and is kept as it came.
+    let frame = (format == Format::Frame && ack.rejected == 0 && ack.faults.is_empty()).then_some(body);
+    let receipt = ingest.submit(taken.batch, frame).await?;
     note_refused(&mut ack, &receipt);
     // What the device says of its interval is not overruled; one that says nothing learns what it is judged by.
     ack.interval_s = stated_ms
@@ -84,6 +87,18 @@ fn take(
     };
     let agent = std::mem::take(&mut report.agent);
     Ok(assemble(device, now, agent, admit(report, faults, now, policy)))
+}
+
+/// Reads a frame again that was stored as it came; see [`store::FrameReader`].
+///
+/// # Errors
+/// Why these bytes are no frame.
+pub fn read_frame(device: DeviceId, received_ms: Timestamp, bytes: &[u8]) -> Result<Batch, String> {
+    // What was stored was admitted at its time: its age by now is no reason to leave anything out.
+    let policy = Policy { age_ms_max: i64::MAX, ..Policy::default() };
+    take(Format::Frame, bytes, device, received_ms, &policy)
+        .map(|taken| taken.batch)
+        .map_err(|error| error.message)
 }
 
 fn assemble(device: DeviceId, now: Timestamp, agent: AgentInfo, admitted: Admitted) -> Taken {
@@ -185,6 +200,31 @@ mod tests {
         assert_eq!(batch.agent_version.as_deref(), Some("0.1.0"));
         assert_eq!(batch.rows.t_ms, [NOW, NOW + 1_000]);
         assert_eq!(batch.rows.columns[1].kind, store::Kind::Counter);
+    }
+
+    #[test]
+    fn a_frame_that_is_read_again_later_gives_the_same_batch() {
+        let mut rows = wire::RowsBuilder::default();
+        rows.push(NOW - 29 * 86_400_000, [("cpu_percent", wire::Kind::Gauge, -0.0)]);
+        rows.push(NOW + 599_000, [("n_total", wire::Kind::Counter, 3.0)]);
+        let line = |t_ms, message: &str| wire::Log {
+            t_ms,
+            level: "error".into(),
+            message: message.into(),
+            ..Default::default()
+        };
+        let report = Report {
+            rows: rows.finish(),
+            facts: wire::Facts { hostname: Some(" a\u{7}b ".into()), ..Default::default() },
+            states: vec![("gateway".into(), "running".into())],
+            logs: vec![line(NOW + 10_000_000, "a\u{1b}[0m"), line(NOW - 1, &"x".repeat(9_000))],
+            ..Report::default()
+        };
+        let frame = wire::frame::encode(&report).unwrap();
+        let taken = taken(Format::Frame, &frame).unwrap();
+        assert_eq!((taken.ack.rejected, taken.ack.faults.len()), (0, 0));
+        assert_eq!(read_frame(DeviceId(7), NOW, &frame).unwrap(), taken.batch);
+        assert!(read_frame(DeviceId(7), NOW, b"no frame").unwrap_err().contains("20 bytes"));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use front::{ApiError, Buckets, Limits, Peer, Rate, Request, Response, Transport};
 use http::{HeaderMap, Method, StatusCode};
 use store::{Batch, DeviceId, Receipt, Rejected, Store, Timestamp};
@@ -144,14 +145,18 @@ impl Ingest {
         })
     }
 
-    /// Returns once `batch` is on disk.
-    pub(crate) async fn submit(&self, batch: Batch) -> Result<Receipt, ApiError> {
+    /// Returns once `batch` is on disk, as the frame it came in if there is one.
+    pub(crate) async fn submit(&self, batch: Batch, frame: Option<Bytes>) -> Result<Receipt, ApiError> {
         let (reply, receipt) = oneshot::channel();
         let reply = Box::new(move |result| {
             // Nobody waits any more when the client went away.
             let _ = reply.send(result);
         });
-        self.store.submit(batch, reply).map_err(refused)?;
+        match frame {
+            Some(frame) => self.store.submit_frame(batch, frame, reply),
+            None => self.store.submit(batch, reply),
+        }
+        .map_err(refused)?;
         // Cancel-safe: once `submit` returns, the writer owns the batch; dropping this future loses only the reply.
         match receipt.await {
             Ok(result) => result.map_err(refused),

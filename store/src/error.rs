@@ -35,6 +35,9 @@ pub enum Error {
         /// Ours.
         known: i64,
     },
+    /// The folder holds reports as they were sent, and it was opened without what reads them.
+    #[error("the data folder holds reports that only the server reads; start it once and stop it again")]
+    NoFrameReader,
     /// Stored bytes are not what was written.
     #[error("{what} is damaged: {why}")]
     Corrupt {

@@ -53,6 +53,7 @@ pub use prices::{PRICE_DAY_MS, PRICES_MAX, Price, Priced, Prices, TokenPrices, T
 pub use read::QUERY_SERIES_MAX;
 pub use retention::{Keep, Retention};
 pub use store::Store;
+pub use tail::FrameReader;
 pub use types::*;
 pub use usage::*;
 pub use views::*;

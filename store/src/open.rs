@@ -12,7 +12,7 @@ use crate::registry::{Happening, Registry};
 use crate::retention::Retention;
 use crate::shared::Shared;
 use crate::store::{Senders, Store, Threads};
-use crate::tail::{Group, Tail};
+use crate::tail::{FrameReader, Group, Tail};
 use crate::types::{DeviceId, Timestamp};
 use crate::writer::Writer;
 use crate::{maintain, workers};
@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 /// How a store is opened.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     /// The data folder; made with mode 0700 when missing.
     pub dir: PathBuf,
@@ -31,12 +31,14 @@ pub struct Options {
     pub retention: Retention,
     /// What devices, queries and memory may take.
     pub limits: Limits,
+    /// Reads frames that were kept as they came. Without it a folder that holds some is not opened.
+    pub frames: Option<FrameReader>,
 }
 
 impl Options {
     /// With the default retention and limits.
     pub fn new(dir: impl Into<PathBuf>) -> Options {
-        Options { dir: dir.into(), retention: Retention::default(), limits: Limits::default() }
+        Options { dir: dir.into(), retention: Retention::default(), limits: Limits::default(), frames: None }
     }
 }
 
@@ -59,12 +61,12 @@ pub fn open(options: Options, now: Timestamp) -> Result<Store> {
     let newest_generation = tail.newest_generation()?.max(sealed + 1);
     let policy = Policy { retention: options.retention, ..Policy::default() };
     let head = Head::new(newest_generation);
-    // Before they are read: what does not decode is set aside and shown.
-    let damaged_groups = tail.set_damaged_aside(sealed, recorded)?;
     let mut shared = Shared::new(dictionary, registry, head, chunks, meta, policy, sealed, recorded);
     shared.limits = options.limits;
-    shared.damaged_groups = damaged_groups;
-    tail.for_each_group(|group| replay(&shared, &mut seen, sealed, recorded, group))?;
+    let done = (sealed, recorded);
+    shared.damaged_groups = tail.replay(done, options.frames.as_ref(), &shared.dictionary, |group| {
+        replay(&shared, &mut seen, sealed, recorded, group)
+    })?;
     restore_latest(&shared)?;
     let down_from_ms = shared.meta.note_alive(now)?;
     let started = Happening {

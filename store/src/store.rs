@@ -11,6 +11,7 @@ use crate::usage::*;
 use crate::views::*;
 use crate::writer::{Command, RETRY_AFTER_MS};
 use crate::{chunk_table, gaps, meta, open, read, tail, workers};
+use bytes::Bytes;
 use crossbeam_channel::{Sender, TrySendError, bounded};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, HashMap};
@@ -153,11 +154,29 @@ impl Store {
     /// # Errors
     /// At once when the queue is full or the store is closed; `reply` is not called then.
     pub fn submit(&self, batch: Batch, reply: Reply) -> std::result::Result<(), Rejected> {
+        self.append(batch, None, reply)
+    }
+
+    /// As [`Store::submit`], for a batch that says what `frame` says, all of it: until it is sealed it is kept as these
+    /// bytes, which [`Options::frames`] reads again after a crash.
+    ///
+    /// # Errors
+    /// As [`Store::submit`].
+    pub fn submit_frame(
+        &self,
+        batch: Batch,
+        frame: Bytes,
+        reply: Reply,
+    ) -> std::result::Result<(), Rejected> {
+        self.append(batch, Some(frame), reply)
+    }
+
+    fn append(&self, batch: Batch, frame: Option<Bytes>, reply: Reply) -> std::result::Result<(), Rejected> {
         let guard = self.senders.read();
         let Some(Senders { commands, .. }) = &*guard else {
             return Err(Rejected::Unavailable { reason: "the server is stopping".into() });
         };
-        match commands.try_send(Command::Append(Box::new(batch), reply)) {
+        match commands.try_send(Command::Append(Box::new(batch), frame, reply)) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(_)) => {
                 self.shared.refused.fetch_add(1, Ordering::Relaxed);

@@ -5,9 +5,10 @@
 
 use crate::error::Error;
 use crate::shared::Shared;
-use crate::tail::{StoredBatch, StoredColumn, Tail};
+use crate::tail::{StoredBatch, Tail};
 use crate::types::{Batch, Origin, Receipt, Rejected, Reply, Timestamp};
 use crate::{head, meta};
+use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -40,8 +41,8 @@ const IDLE_WAITING: Duration = Duration::from_millis(5);
 
 /// What the writer is asked to do.
 pub enum Command {
-    /// Store it and reply.
-    Append(Box<Batch>, Reply),
+    /// Store it, as the frame it came in if there is one, and reply.
+    Append(Box<Batch>, Option<Bytes>, Reply),
     /// Close the open generation now; the sender is dropped when it is sealed.
     CloseGeneration(Sender<()>),
     /// The time, once a second.
@@ -71,6 +72,8 @@ pub struct ToSeal {
 #[derive(Default)]
 struct Pending {
     batches: Vec<StoredBatch>,
+    /// For each batch the frame that says the same.
+    frames: Vec<Option<Bytes>>,
     replies: Vec<(Reply, Receipt)>,
     origins: HashSet<(crate::types::DeviceId, Origin)>,
     bytes: usize,
@@ -96,8 +99,7 @@ impl Writer {
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            let mut group =
-                Pending { batches: Vec::new(), replies: Vec::new(), origins: HashSet::new(), bytes: 0 };
+            let mut group = Pending::default();
             self.take(first, &mut group);
             let deadline = Instant::now() + GROUP_WINDOW;
             while group.batches.len() < GROUP_BATCHES_MAX && group.bytes < GROUP_BYTES_FULL {
@@ -118,7 +120,7 @@ impl Writer {
 
     fn take(&mut self, command: Command, group: &mut Pending) {
         match command {
-            Command::Append(batch, reply) => self.admit(*batch, reply, group),
+            Command::Append(batch, frame, reply) => self.admit(*batch, frame, reply, group),
             Command::CloseGeneration(waiting) => {
                 // What came before it belongs to the generation.
                 self.commit(std::mem::take(group));
@@ -130,7 +132,7 @@ impl Writer {
     }
 
     /// Adds a batch to the group, or replies at once.
-    fn admit(&mut self, batch: Batch, reply: Reply, group: &mut Pending) {
+    fn admit(&mut self, batch: Batch, frame: Option<Bytes>, reply: Reply, group: &mut Pending) {
         if let Some(origin) = &batch.origin {
             if self.seen.contains(batch.device, origin) {
                 reply(Ok(Receipt { duplicate: true, columns_refused: 0 }));
@@ -152,7 +154,10 @@ impl Writer {
             reply(Err(Rejected::UnknownDevice));
             return;
         };
+        // What was left out must not come back when the frame is read again.
+        let frame = frame.filter(|_| columns_refused == 0);
         group.bytes += bytes_of(&stored);
+        group.frames.push(frame);
         group.origins.extend(stored.origin.map(|o| (stored.device, o)));
         group.batches.push(stored);
         group.replies.push((reply, Receipt { duplicate: false, columns_refused }));
@@ -171,32 +176,11 @@ impl Writer {
         )?;
         let columns_refused = refused.iter().filter(|r| **r).count() as u32;
         self.shared.columns_refused.fetch_add(u64::from(columns_refused), Ordering::Relaxed);
-        let columns = batch
-            .rows
-            .columns
-            .into_iter()
-            .zip(refused)
-            .filter(|(_, refused)| !refused)
-            .map(|(c, _)| StoredColumn {
-                metric: dictionary.intern(&c.metric),
-                kind: c.kind,
-                present: c.present,
-                values: c.values,
-            })
-            .collect();
-        let stored = StoredBatch {
-            device: batch.device,
-            received_ms: batch.received_ms,
-            origin: batch.origin,
-            interval_ms: batch.interval_ms,
-            agent_version: batch.agent_version,
-            facts: batch.facts,
-            states: batch.states,
-            t_ms: batch.rows.t_ms,
-            columns,
-            usage: batch.usage,
-            logs: batch.logs,
-        };
+        let mut refused = refused.into_iter();
+        let stored = StoredBatch::of(batch, |column| {
+            let refused = refused.next().unwrap_or_default();
+            (!refused).then(|| dictionary.intern(&column.metric))
+        });
         Some((stored, columns_refused))
     }
 
@@ -218,7 +202,7 @@ impl Writer {
                 None => self.refuse_with(group, &Rejected::Overloaded { retry_after_ms: RETRY_AFTER_MS }),
             };
         }
-        let id = match self.tail.append(generation, &group.batches, &self.shared.dictionary) {
+        let id = match self.tail.append(generation, &group.batches, &group.frames, &self.shared.dictionary) {
             Ok(id) => id,
             Err(error) => {
                 let reason = self.shared.write_failed(&error);

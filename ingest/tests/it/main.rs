@@ -263,6 +263,26 @@ async fn what_was_answered_200_is_there_after_a_restart() {
     assert_eq!(rig.values("cpu_percent"), expected);
 }
 
+#[tokio::test]
+async fn frames_that_are_kept_as_they_came_are_there_after_a_restart_and_count_once() {
+    let rig = Rig::start().await;
+    let headers = rig.with_key(FRAME);
+    // One is kept as it came; of the other a row is left out, so it is not.
+    let future = rig::frame(2, NOW + 598_000, 5);
+    for (bytes, accepted) in [(rig::frame(1, NOW, 3), 3), (future.clone(), 3)] {
+        let answer = rig.post("/api/v1/report", &headers, &bytes).await;
+        assert_eq!((answer.status, &answer.json()["accepted"]), (200, &json!(accepted)), "{}", answer.body);
+    }
+    let before = rig.values("cpu_percent");
+    assert_eq!(before.len(), 6);
+    let rig = rig.restart_store().await;
+    assert_eq!(rig.values("cpu_percent"), before);
+    for bytes in [rig::frame(1, NOW + 50_000, 3), future] {
+        assert_eq!(rig.post("/api/v1/report", &headers, &bytes).await.status, 200);
+    }
+    assert_eq!(rig.values("cpu_percent"), before);
+}
+
 /// Runs all of them at once.
 async fn futures_join(futures: impl Iterator<Item = impl Future<Output = ()>>) {
     let mut pending: Vec<_> = futures.map(Box::pin).collect();

@@ -77,7 +77,9 @@ impl Rig {
         tokio::time::timeout(NEVER, self.task).await.expect("never ended").unwrap();
         self.store.close();
         drop(self.store);
-        let store = Store::open(store::Options::new(self.dir.path()), NOW).unwrap();
+        let frames: store::FrameReader = Arc::new(ingest::read_frame);
+        let options = store::Options { frames: Some(frames), ..store::Options::new(self.dir.path()) };
+        let store = Store::open(options, NOW).unwrap();
         Rig::serve(self.dir, Arc::new(store), self.device, self.key, |_| {}).await
     }
 

@@ -4,7 +4,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
-use bincode::{Decode, Encode};
+use bincode::de::read::Reader;
+use bincode::de::{BorrowDecoder, Decoder};
+use bincode::error::DecodeError;
+use bincode::{BorrowDecode, Decode, Encode};
 
 /// Everything an agent says at once.
 #[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
@@ -78,7 +81,7 @@ pub struct Rows {
 }
 
 /// One metric over all rows.
-#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Encode)]
 pub struct Column {
     /// Metric name with its labels; see [`crate::name`].
     pub name: String,
@@ -88,6 +91,42 @@ pub struct Column {
     pub values: Vec<f64>,
     /// Which of the values were measured.
     pub present: Presence,
+}
+
+/// As derived, but for the values: those are taken from the bytes at once, not one by one.
+impl<Context> Decode<Context> for Column {
+    fn decode<D: Decoder<Context = Context>>(decoder: &mut D) -> Result<Column, DecodeError> {
+        Ok(Column {
+            name: String::decode(decoder)?,
+            kind: Kind::decode(decoder)?,
+            values: decode_values(decoder)?,
+            present: Presence::decode(decoder)?,
+        })
+    }
+}
+
+impl<'de, Context> BorrowDecode<'de, Context> for Column {
+    fn borrow_decode<D: BorrowDecoder<'de, Context = Context>>(
+        decoder: &mut D,
+    ) -> Result<Column, DecodeError> {
+        Column::decode(decoder)
+    }
+}
+
+fn decode_values<D: Decoder>(decoder: &mut D) -> Result<Vec<f64>, DecodeError> {
+    /// Values taken at once: a length that is not true must not take memory for more than these.
+    const STEP: usize = 512;
+    let count = usize::try_from(u64::decode(decoder)?)
+        .map_err(|_| DecodeError::Other("there are more values than fit into memory"))?;
+    decoder.claim_container_read::<f64>(count)?;
+    let mut values = Vec::new();
+    let mut bytes = [0; STEP * size_of::<f64>()];
+    while values.len() < count {
+        let some = &mut bytes[..(count - values.len()).min(STEP) * size_of::<f64>()];
+        decoder.reader().read(some)?;
+        values.extend(some.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)));
+    }
+    Ok(values)
 }
 
 /// How a metric behaves.

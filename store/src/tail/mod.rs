@@ -4,17 +4,22 @@
 //! the samples, which end in chunks, and usage, logs and events, which end in `meta.db`. A group is forgotten when
 //! both have it.
 
+mod group;
+
+pub use group::{FrameReader, StoredBatch};
+
 use crate::db::{File, empty_log, give_back_pages};
 use crate::error::{Error, Result};
 use crate::metrics::Dictionary;
 use crate::seen::Seen;
-use crate::types::{DeviceId, Kind, LogLine, Origin, Presence, Timestamp, UsageEvent};
-use bincode::{Decode, Encode};
+use crate::types::DeviceId;
+use bytes::Bytes;
+use group::{Entries, damaged};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::path::Path;
 
-/// Bytes of a group at most.
-pub const GROUP_BYTES_MAX: usize = 256 << 20;
+/// Memory that the body of a group took and that is kept for the next, at most.
+const BODY_KEPT_BYTES_MAX: usize = 1 << 20;
 
 /// Groups forgotten in one transaction, so that the next commit never waits long.
 const FORGET_GROUPS_MAX: u32 = 64;
@@ -48,33 +53,13 @@ pub const FILE: File = File {
         why TEXT NOT NULL
     ) STRICT;
     ",
+        "
+    -- How the body is written; `FORMAT.md` has both ways.
+    ALTER TABLE batch_group ADD COLUMN format INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE quarantine ADD COLUMN format INTEGER NOT NULL DEFAULT 1;
+    ",
     ],
 };
-
-/// A batch as it is kept: metrics by number.
-#[derive(Debug, Clone, PartialEq, Encode, Decode)]
-pub struct StoredBatch {
-    pub device: DeviceId,
-    pub received_ms: Timestamp,
-    pub origin: Option<Origin>,
-    pub interval_ms: Option<u32>,
-    pub agent_version: Option<String>,
-    pub facts: Vec<(String, String)>,
-    pub states: Vec<(String, String)>,
-    pub t_ms: Vec<Timestamp>,
-    pub columns: Vec<StoredColumn>,
-    pub usage: Vec<UsageEvent>,
-    pub logs: Vec<LogLine>,
-}
-
-/// A column as it is kept.
-#[derive(Debug, Clone, PartialEq, Encode, Decode)]
-pub struct StoredColumn {
-    pub metric: u32,
-    pub kind: Kind,
-    pub present: Presence,
-    pub values: Vec<f64>,
-}
 
 /// A group that was read back.
 pub struct Group {
@@ -90,6 +75,8 @@ pub struct Tail {
     metrics_kept: usize,
     /// Every group up to this number is in the table `seen`.
     seen_kept_to: i64,
+    /// The body of a group; its memory serves again for the next.
+    body: Vec<u8>,
 }
 
 impl Tail {
@@ -101,7 +88,7 @@ impl Tail {
         db.pragma_update(None, "secure_delete", "FAST")?;
         let newest: i64 =
             db.query_row("SELECT coalesce(max(id), 0) FROM batch_group", [], |row| row.get(0))?;
-        Ok(Tail { db, next_id: newest.max(above) + 1, metrics_kept: 0, seen_kept_to: 0 })
+        Ok(Tail { db, next_id: newest.max(above) + 1, metrics_kept: 0, seen_kept_to: 0, body: Vec::new() })
     }
 
     /// The names of metrics kept here, by number.
@@ -128,27 +115,39 @@ impl Tail {
         Ok(self.db.query_row("SELECT coalesce(max(generation), 0) FROM batch_group", [], |row| row.get(0))?)
     }
 
-    /// Sets the groups aside that do not decode, unless all of theirs is sealed and recorded; returns how many there are
-    /// in all.
-    pub fn set_damaged_aside(&mut self, sealed: i64, recorded: i64) -> Result<u64> {
+    /// Each group, oldest first. One that does not decode is left out, and set aside unless all of it is sealed and
+    /// recorded; returns how many are set aside in all.
+    pub fn replay(
+        &mut self,
+        (sealed, recorded): (i64, i64),
+        frames: Option<&FrameReader>,
+        dictionary: &Dictionary,
+        mut each: impl FnMut(Group) -> Result<()>,
+    ) -> Result<u64> {
         let mut damaged = Vec::new();
         {
-            let mut statement = self
-                .db
-                .prepare("SELECT id, body FROM batch_group WHERE generation > ?1 OR id > ?2 ORDER BY id")?;
-            let mut rows = statement.query([sealed, recorded])?;
+            let sql = "SELECT id, generation, format, body FROM batch_group ORDER BY id";
+            let mut statement = self.db.prepare(sql)?;
+            let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
-                if let Err(Error::Corrupt { what, why }) = decode(row.get(0)?, blob(row, 1)?) {
-                    tracing::error!("{what} is damaged: {why}; set aside: its reports are lost");
-                    damaged.push((row.get::<_, i64>(0)?, why));
+                let (id, generation) = (row.get(0)?, row.get(1)?);
+                let entries = Entries::open(id, row.get(2)?, blob(row, 3)?);
+                match entries.and_then(|entries| entries.batches(frames, dictionary)) {
+                    Ok(batches) => each(Group { id, generation, batches })?,
+                    Err(Error::Corrupt { what, why }) if generation > sealed || id > recorded => {
+                        tracing::error!("{what} is damaged: {why}; set aside: its reports are lost");
+                        damaged.push((id, why));
+                    }
+                    Err(error @ Error::Corrupt { .. }) => tracing::warn!("{error}; nothing is lost by it"),
+                    Err(other) => return Err(other),
                 }
             }
         }
         let tx = self.db.transaction()?;
         for (id, why) in damaged {
             tx.execute(
-                "INSERT INTO quarantine (batch_group, generation, body, why)
-                 SELECT id, generation, body, ?2 FROM batch_group WHERE id = ?1",
+                "INSERT INTO quarantine (batch_group, generation, format, body, why)
+                 SELECT id, generation, format, body, ?2 FROM batch_group WHERE id = ?1",
                 params![id, why],
             )?;
             tx.execute("DELETE FROM batch_group WHERE id = ?1", [id])?;
@@ -157,29 +156,17 @@ impl Tail {
         Ok(self.db.query_row("SELECT count(*) FROM quarantine", [], |row| row.get::<_, i64>(0))? as u64)
     }
 
-    /// Each group, oldest first. One that is damaged is left out: it was set aside, or nothing of it is needed.
-    pub fn for_each_group(&self, mut each: impl FnMut(Group) -> Result<()>) -> Result<()> {
-        let mut statement = self.db.prepare("SELECT id, generation, body FROM batch_group ORDER BY id")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let id = row.get(0)?;
-            match decode(id, blob(row, 2)?) {
-                Ok(batches) => each(Group { id, generation: row.get(1)?, batches })?,
-                Err(error) => tracing::warn!("{error}; nothing is lost by it"),
-            }
-        }
-        Ok(())
-    }
-
-    /// Commits a group, with the names of metrics that are new; returns its number. On an error nothing of it is kept.
+    /// Commits a group, with the names of metrics that are new; returns its number. Of a batch that has a frame this is
+    /// kept, and read again by the [`FrameReader`] after a crash. On an error nothing of the group is kept.
     pub fn append(
         &mut self,
         generation: i64,
         batches: &[StoredBatch],
+        frames: &[Option<Bytes>],
         dictionary: &Dictionary,
     ) -> Result<i64> {
-        let body = encode(batches);
-        if body.len() > GROUP_BYTES_MAX {
+        group::encode(batches, frames, &mut self.body);
+        if self.body.len() > group::GROUP_BYTES_MAX {
             return Err(damaged(self.next_id, "it is larger than a group may be"));
         }
         let new_metrics = dictionary.from(self.metrics_kept);
@@ -188,9 +175,12 @@ impl Tail {
             tx.prepare_cached("INSERT INTO metric (id, name) VALUES (?1, ?2)")?
                 .execute(params![id, &**name])?;
         }
-        tx.prepare_cached("INSERT INTO batch_group (id, generation, body) VALUES (?1, ?2, ?3)")?
-            .execute(params![self.next_id, generation, body])?;
+        tx.prepare_cached("INSERT INTO batch_group (id, generation, format, body) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![self.next_id, generation, group::FORMAT, self.body])?;
         tx.commit()?;
+        if self.body.capacity() > BODY_KEPT_BYTES_MAX {
+            self.body = Vec::new();
+        }
         self.metrics_kept += new_metrics.len();
         self.next_id += 1;
         Ok(self.next_id - 1)
@@ -279,19 +269,15 @@ pub fn check(dir: &Path, dictionary: &Dictionary, mut fault: impl FnMut(String))
             fault(error.to_string());
         }
         let mut sound = 0;
-        let mut statement = db.prepare("SELECT id, body FROM batch_group ORDER BY id")?;
+        let mut statement = db.prepare("SELECT id, format, body FROM batch_group ORDER BY id")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let id: i64 = row.get(0)?;
-            match decode(id, blob(row, 1)?) {
-                Ok(batches) => {
+            match Entries::open(id, row.get(1)?, blob(row, 2)?) {
+                Ok(entries) => {
                     sound += 1;
-                    let columns = batches.iter().flat_map(|b| &b.columns);
-                    for column in columns.filter(|c| dictionary.name(c.metric).is_none()) {
-                        fault(format!(
-                            "group {id} of tail.db has metric {}, which has no name",
-                            column.metric
-                        ));
+                    for metric in entries.metrics().filter(|metric| dictionary.name(*metric).is_none()) {
+                        fault(format!("group {id} of tail.db has metric {metric}, which has no name"));
                     }
                 }
                 Err(error) => fault(error.to_string()),
@@ -311,45 +297,6 @@ fn load_metrics(db: &Connection, dictionary: &Dictionary) -> Result<()> {
     Ok(())
 }
 
-fn encode(batches: &[StoredBatch]) -> Vec<u8> {
-    let mut body = vec![0; 4];
-    bincode::encode_into_std_write(batches, &mut body, bincode::config::standard())
-        .expect("encoding plain vectors into memory cannot fail");
-    let crc = crc32fast::hash(&body[4..]);
-    body[..4].copy_from_slice(&crc.to_le_bytes());
-    body
-}
-
 fn blob<'a>(row: &'a rusqlite::Row<'_>, column: usize) -> Result<&'a [u8]> {
     row.get_ref(column)?.as_blob().map_err(|e| damaged(0, &e.to_string()))
-}
-
-fn decode(id: i64, body: &[u8]) -> Result<Vec<StoredBatch>> {
-    let (crc, rest) = body.split_first_chunk::<4>().ok_or_else(|| damaged(id, "it is too short"))?;
-    if crc32fast::hash(rest) != u32::from_le_bytes(*crc) {
-        return Err(damaged(id, "its checksum does not fit"));
-    }
-    let config = bincode::config::standard().with_limit::<{ 4 * GROUP_BYTES_MAX }>();
-    let (batches, used): (Vec<StoredBatch>, usize) = bincode::decode_from_slice(rest, config)
-        .map_err(|e| damaged(id, &format!("its structure does not decode: {e}")))?;
-    if used != rest.len() {
-        return Err(damaged(id, "bytes are left over"));
-    }
-    for batch in &batches {
-        for column in &batch.columns {
-            let rows = batch.t_ms.len();
-            let bits_fit = match &column.present {
-                Presence::All => true,
-                Presence::Bits(words) => words.len() == rows.div_ceil(64),
-            };
-            if column.values.len() != rows || !bits_fit {
-                return Err(damaged(id, "a column has another length than its rows"));
-            }
-        }
-    }
-    Ok(batches)
-}
-
-fn damaged(id: i64, why: &str) -> Error {
-    Error::Corrupt { what: format!("group {id} of tail.db"), why: why.into() }
 }
