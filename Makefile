@@ -11,9 +11,9 @@ run: build
 build: web/dist/index.html
 	cargo build --release --locked
 
-# The agent alone: target/release/openclaw-watch-agent
+# The agent alone, as small as it gets: target/agent/openclaw-watch-agent
 agent:
-	cargo build --release --locked -p agent
+	cargo build --profile agent --locked -p agent
 
 # Everything that must hold before a change is taken.
 test: page-test rust-test browser-test

@@ -75,4 +75,46 @@ pub enum Command {
         #[arg(long)]
         print: bool,
     },
+    /// Turn a one-time code from the page into this device's key, and keep both in openclaw_watch.env
+    Enroll {
+        /// The server's address for agents, such as https://watch.example.org:38889
+        url: String,
+        /// The code that the page shows under Add device
+        code: String,
+        /// The device's name on the page [default: what the device calls itself]
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Make the agent a service (systemd, launchd or Windows) and start it; again to update it
+    Install(InstallArgs),
+    /// Stop the service and take it out; settings and reports that were not sent stay
+    Uninstall,
+    /// Say whether the service runs and what waits to be sent; the exit code is 3 if it does not run
+    Status,
+    /// Print exactly what the next report contains, what is read for it and who is talked to
+    Explain,
+    /// Look for what keeps the agent from working, and say what to do; the exit code is 1 if there is
+    /// something
+    Doctor,
+    /// The service itself, started by Windows
+    #[cfg(windows)]
+    #[command(hide = true)]
+    Service,
+}
+
+/// How to install the service.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct InstallArgs {
+    /// A service of this user [default, unless run by the administrator]
+    #[arg(long, conflicts_with_all = ["system", "run_as"])]
+    pub user: bool,
+    /// A service of the whole device, which runs before anybody signs in
+    #[arg(long)]
+    pub system: bool,
+    /// The user whose OpenClaw it watches, for a service of the whole device [default: who called sudo]
+    #[arg(long, value_name = "NAME")]
+    pub run_as: Option<String>,
+    /// Print what would be written and run, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }

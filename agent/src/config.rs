@@ -38,6 +38,8 @@ pub const CA_FILE_BYTES_MAX: u64 = 4 << 20;
 pub const KEY_BYTES_MAX: usize = 256;
 
 const ENV_FILE_NAME: &str = "openclaw_watch.env";
+/// The env file of a whole device.
+pub const SYSTEM_ENV_FILE: &str = "/etc/openclaw-watch/openclaw_watch.env";
 
 /// What the agent does, complete and checked.
 #[derive(Clone, Debug)]
@@ -56,6 +58,8 @@ pub struct Config {
     pub log_level: Option<Level>,
     /// Where OpenClaw may be.
     pub openclaw: OpenClawPlaces,
+    /// The file that settings were read from.
+    pub env_file: Option<PathBuf>,
 }
 
 /// Where reports go and as whom.
@@ -119,7 +123,7 @@ impl Surroundings {
             surroundings.env_files.push(folder.join(ENV_FILE_NAME));
         }
         if cfg!(unix) {
-            surroundings.env_files.push(Path::new("/etc/openclaw-watch").join(ENV_FILE_NAME));
+            surroundings.env_files.push(PathBuf::from(SYSTEM_ENV_FILE));
         }
         if let Some(home) = surroundings.home() {
             surroundings.env_files.push(home.join(".config").join("openclaw-watch").join(ENV_FILE_NAME));
@@ -127,7 +131,19 @@ impl Surroundings {
         surroundings
     }
 
-    fn home(&self) -> Option<PathBuf> {
+    /// The file that settings are written to: the one that they are read from, else that of the whole
+    /// device for its administrator and the user's own for anybody else. Nothing without a home folder.
+    pub fn env_file(&self, asked: Option<&Path>) -> Option<PathBuf> {
+        if let Some(asked) = asked {
+            return Some(asked.to_path_buf());
+        }
+        let own = || self.home().map(|home| home.join(".config").join("openclaw-watch").join(ENV_FILE_NAME));
+        let usual = || if is_root() { Some(PathBuf::from(SYSTEM_ENV_FILE)) } else { own() };
+        self.env_files.iter().find(|path| path.exists()).cloned().or_else(usual)
+    }
+
+    /// The user's home folder.
+    pub fn home(&self) -> Option<PathBuf> {
         ["HOME", "USERPROFILE"].iter().find_map(|name| self.env.get(*name)).and_then(said).map(PathBuf::from)
     }
 }
@@ -137,7 +153,7 @@ impl Config {
     /// are needed.
     pub fn read(args: &Args, surroundings: &Surroundings, sends: bool) -> Result<Config, Vec<String>> {
         let mut faults = Vec::new();
-        let file = read_env_file(args, surroundings, &mut faults);
+        let (env_file, file) = read_env_file(args, surroundings, &mut faults);
         let settings = Settings { env: &surroundings.env, file: &file };
         for name in &surroundings.env_not_text {
             if KNOWN.contains(&name.as_str()) {
@@ -156,6 +172,7 @@ impl Config {
             spool_bytes,
             log_level,
             openclaw: openclaw_places(args, &settings, surroundings),
+            env_file,
         };
         if faults.is_empty() { Ok(config) } else { Err(faults) }
     }
@@ -227,7 +244,7 @@ fn read_env_file(
     args: &Args,
     surroundings: &Surroundings,
     faults: &mut Vec<String>,
-) -> BTreeMap<String, String> {
+) -> (Option<PathBuf>, BTreeMap<String, String>) {
     let candidates = args.env_file.as_slice();
     let asked = !candidates.is_empty();
     for path in if asked { candidates } else { &surroundings.env_files } {
@@ -241,9 +258,9 @@ fn read_env_file(
         };
         let (settings, file_faults) = env_file::parse(&text);
         faults.extend(file_faults.iter().map(|fault| format!("env file {}, {fault}", path.display())));
-        return settings;
+        return (Some(path.clone()), settings);
     }
-    BTreeMap::new()
+    (None, BTreeMap::new())
 }
 
 fn read_text(path: &Path, bytes_max: u64) -> std::io::Result<String> {
@@ -282,7 +299,16 @@ fn destination(args: &Args, settings: &Settings<'_>, faults: &mut Vec<String>) -
     Some(Destination { server: server?, key: key?, ca: ca? })
 }
 
-fn check_key(name: &str, key: &str) -> Result<String, String> {
+/// Whether this is the device's administrator, who may write where everybody reads.
+pub fn is_root() -> bool {
+    #[cfg(unix)]
+    return nix::unistd::Uid::effective().is_root();
+    #[cfg(not(unix))]
+    return false;
+}
+
+/// The key, if it can be one; `name` is where it is from.
+pub fn check_key(name: &str, key: &str) -> Result<String, String> {
     if key.is_empty() || key.len() > KEY_BYTES_MAX || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(format!(
             "{name}: a device key has 1 to {KEY_BYTES_MAX} letters, digits and signs, without spaces"
@@ -291,7 +317,8 @@ fn check_key(name: &str, key: &str) -> Result<String, String> {
     Ok(key.to_string())
 }
 
-fn read_ca(path: &Path) -> Result<Vec<Certificate<'static>>, String> {
+/// The certificates in a file.
+pub fn read_ca(path: &Path) -> Result<Vec<Certificate<'static>>, String> {
     let fault = |what: &dyn fmt::Display| format!("certificate file {}: {what}", path.display());
     let text = read_text(path, CA_FILE_BYTES_MAX).map_err(|error| fault(&error))?;
     let mut certificates = Vec::new();

@@ -55,6 +55,8 @@ pub struct View {
     pub version: Option<String>,
     /// What goes wrong quietly there, or waits for a person.
     pub concerns: Concerns,
+    /// Ports of this device that were asked.
+    pub ports: Vec<u16>,
     /// How many gateways this is about, and how many of them run as they should.
     pub count: (u32, u32),
 }
@@ -108,12 +110,13 @@ fn together(views: Vec<View>) -> View {
     let (up, ready) = (all(|view| view.up), all(|view| view.ready));
     let restarts = views.iter().map(|view| view.restarts).sum();
     let concerns = views.iter().fold(Concerns::default(), |sum, view| sum.and(view.concerns));
+    let ports = views.iter().flat_map(|view| view.ports.iter().copied()).collect();
     let count = (views.len() as u32, running as u32);
     let version = views.iter().find_map(|view| view.version.clone());
     // Of equals the first.
     let worst = views.into_iter().rev().max_by_key(|view| view.gateway).unwrap_or_default();
     let version = worst.version.clone().or(version);
-    View { up, ready, process: figures, restarts, version, concerns, count, ..worst }
+    View { up, ready, process: figures, restarts, version, concerns, ports, count, ..worst }
 }
 
 /// Looks at the OpenClaw of this device.

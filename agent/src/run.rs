@@ -12,8 +12,9 @@ use wire::{Ack, BootId, Report};
 use crate::clock::{SampleClock, ServerClock};
 use crate::collect::disks::{DiskCollector, DiskThread};
 use crate::collect::{Collector, SETTLE, Sample};
-use crate::config::{Config, Destination, OpenClawPlaces};
-use crate::logs::{Lines, LogPlaces, follow::Follower, position};
+use crate::config::{Config, Destination, OpenClawPlaces, Surroundings};
+use crate::explain::Explanation;
+use crate::logs::{Lines, LogPlaces, follow::Follower, position, position::Position};
 use crate::openclaw::usage::{self, Cursors, Feed, Portion, Reader, Ticket};
 use crate::openclaw::{Latest, View, Watcher};
 use crate::queue::{QUEUE_BYTES_MAX, Queue, Waiting};
@@ -27,15 +28,18 @@ use crate::{log, logs, openclaw, state_dir, uplink};
 /// How long the last reports may take after a stop was asked for.
 pub const CLOSE_MAX: Duration = Duration::from_secs(2);
 
-/// Samples and reports until a stop is asked for.
-pub fn run(config: Config) -> anyhow::Result<()> {
+/// Samples and reports until a stop is asked for: `on_stop` is given what asks for it.
+pub fn run(
+    config: Config,
+    on_stop: impl FnOnce(Box<dyn Fn() + Send>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let destination = destination(&config)?;
     let held = state_dir::hold(&config.state_dir)?;
     let boot_id = boot_id()?;
     let spool = open_spool(held.as_ref(), config.spool_bytes, boot_id);
     let shared = Arc::new(Shared::new(Queue::new(boot_id, spool, QUEUE_BYTES_MAX)));
-    let on_signal = shared.clone();
-    ctrlc::set_handler(move || on_signal.stop()).context("cannot listen for a stop signal")?;
+    let asked = shared.clone();
+    on_stop(Box::new(move || asked.stop()))?;
 
     let mut collector = Collector::new()?;
     let mut disks = DiskThread::start().context("cannot start a thread")?;
@@ -134,11 +138,19 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 
 /// Writes one report as JSON to standard output, sends nothing and moves nothing.
 pub fn print(config: &Config) -> anyhow::Result<()> {
-    let cursors = cursors(config.state_dir.path(), config.destination.as_ref());
-    let mut reader = Reader::new(config.openclaw.clone(), cursors);
-    let (report, _) = one_report(config, &mut reader)?;
+    let made = one_report(config, config.state_dir.path(), config.openclaw.clone())?;
     let mut output = std::io::stdout().lock();
-    writeln!(output, "{}", wire::json::to_json_pretty(&report)).context("cannot write to standard output")
+    writeln!(output, "{}", wire::json::to_json_pretty(&made.report))
+        .context("cannot write to standard output")
+}
+
+/// Says what the agent opens and whom it talks to, and writes the next report; sends nothing.
+pub fn explain(config: &Config, surroundings: &Surroundings) -> anyhow::Result<()> {
+    let made = one_report(config, config.state_dir.path(), config.openclaw.clone())?;
+    let explanation = Explanation::new(config, surroundings, &made.view);
+    let mut output = std::io::stdout().lock();
+    let json = wire::json::to_json_pretty(&made.report);
+    write!(output, "{explanation}\nThe next report\n{json}\n").context("cannot write to standard output")
 }
 
 /// Makes one report and sends it.
@@ -146,13 +158,11 @@ pub fn send_once(config: &Config) -> anyhow::Result<()> {
     let destination = destination(config)?;
     let held = state_dir::hold(&config.state_dir);
     let folder = held.as_ref().ok().and_then(Option::as_ref).map(Held::path);
-    let cursors = cursors(folder, Some(destination));
     // Without a place to note how far it came, the same first events would be sent every time; and
     // where another agent runs, that one sends them.
     let places = if folder.is_some() { config.openclaw.clone() } else { OpenClawPlaces::default() };
-    let mut reader = Reader::new(places, cursors);
-    let (report, portion) = one_report(config, &mut reader)?;
-    let frame = wire::frame::encode(&report)?;
+    let made = one_report(config, folder, places)?;
+    let frame = wire::frame::encode(&made.report)?;
     match Http::new(destination, ServerClock::default()).post(&frame, REQUEST_MAX) {
         Outcome::Failed(error) => bail!("{} cannot be reached: {error}", destination.server),
         Outcome::Answered { status: 200, body, .. } => {
@@ -161,12 +171,14 @@ pub fn send_once(config: &Config) -> anyhow::Result<()> {
             for fault in &ack.faults {
                 log::warn(&fault.message);
             }
-            reader.accept(portion);
+            let mut reader = made.reader;
+            reader.accept(made.portion);
             if let Some(folder) = folder {
-                reader
-                    .cursors()
-                    .save(folder)
-                    .with_context(|| format!("state folder {}", folder.display()))?;
+                let save = || {
+                    reader.cursors().save(folder)?;
+                    made.positions.iter().try_for_each(|positions| position::save(folder, positions))
+                };
+                save().with_context(|| format!("state folder {}", folder.display()))?;
             }
             log::info(format_args!("sent: {} rows stored, {} refused", ack.accepted, ack.rejected));
             Ok(())
@@ -179,8 +191,20 @@ pub fn send_once(config: &Config) -> anyhow::Result<()> {
     }
 }
 
-/// A report of now, and what of OpenClaw's usage is in it.
-fn one_report(config: &Config, reader: &mut Reader) -> anyhow::Result<(Report, Portion)> {
+/// A report, and what it takes to go on from there.
+struct Made {
+    report: Report,
+    /// What was seen of OpenClaw.
+    view: View,
+    reader: Reader,
+    portion: Portion,
+    /// How far logs are read with it.
+    positions: Option<Vec<Position>>,
+}
+
+/// A report of now. `folder` says how far everything was read, and `places` where transcripts and logs
+/// are.
+fn one_report(config: &Config, folder: Option<&Path>, places: OpenClawPlaces) -> anyhow::Result<Made> {
     let mut collector = Collector::new()?;
     let mut disks = DiskCollector::new()?;
     let mut watcher = Watcher::new(config.openclaw.clone())?;
@@ -193,11 +217,32 @@ fn one_report(config: &Config, reader: &mut Reader) -> anyhow::Result<(Report, P
     sample.extend(view.sample());
     let mut pending = Pending::default();
     pending.push(unix_ms(), &sample);
+    let mut reader = Reader::new(places.clone(), cursors(folder, config.destination.as_ref()));
     let mut portion = reader.read(now);
+    let (logs, positions) = lines(config, folder, &places, now);
     let mut report = pending.take(&collector.facts(), &view, reader.state(now), config.interval_s);
     report.usage = std::mem::take(&mut portion.events);
+    report.logs = logs;
     report.agent.boot = Some((boot_id()?, 0));
-    Ok((report, portion))
+    Ok(Made { report, view, reader, portion, positions })
+}
+
+/// What is new in the logs, and how far they are read with it.
+fn lines(
+    config: &Config,
+    folder: Option<&Path>,
+    places: &OpenClawPlaces,
+    now: Instant,
+) -> (Vec<wire::Log>, Option<Vec<Position>>) {
+    let Some(level) = config.log_level else { return (Vec::new(), None) };
+    let positions = folder.and_then(position::load);
+    let mut follower = Follower::new(LogPlaces::of(places), level, positions, now);
+    let lines = Lines::default();
+    // A record that may go on in a next line is given away when a second look finds none.
+    for _ in 0..2 {
+        follower.look(&lines, now, unix_ms());
+    }
+    lines.take()
 }
 
 /// How far usage was read for this destination, or for any, as the agent's folder says.

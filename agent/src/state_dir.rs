@@ -42,6 +42,24 @@ pub fn hold(state_dir: &StateDir) -> anyhow::Result<Option<Held>> {
     }
 }
 
+/// The process of the agent that holds this folder, as far as it says; nothing if none does.
+pub fn holder(path: &Path) -> Option<String> {
+    let mut lock = File::open(path.join("lock")).ok()?;
+    match lock.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => Some(pid(&mut lock)),
+        _ => None,
+    }
+}
+
+/// What a held lock says about its holder.
+fn pid(lock: &mut File) -> String {
+    let mut pid = String::new();
+    // On Windows a locked file cannot be read.
+    let _ = lock.take(20).read_to_string(&mut pid);
+    let pid = pid.trim();
+    if pid.is_empty() { "?".into() } else { pid.into() }
+}
+
 fn open(path: &Path) -> std::io::Result<File> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -55,13 +73,9 @@ fn take(mut lock: File, path: &Path) -> anyhow::Result<Held> {
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            // On Windows a locked file cannot be read; the sentence is good without the number too.
-            let _ = (&lock).take(20).read_to_string(&mut pid);
-            let pid = pid.trim();
-            let pid = if pid.is_empty() { String::new() } else { format!(" (process {pid})") };
             bail!(
-                "another agent{pid} is running with the state folder {}; stop it or use --state-dir",
+                "another agent (process {}) is running with the state folder {}; stop it or use --state-dir",
+                pid(&mut lock),
                 path.display()
             );
         }
@@ -87,8 +101,10 @@ mod tests {
         let held = hold(&asked).unwrap();
         let error = hold(&asked).unwrap_err().to_string();
         assert!(error.starts_with("another agent"), "{error}");
-        assert!(hold(&StateDir::Usual(path)).is_err(), "a usual folder is held as well");
+        assert!(hold(&StateDir::Usual(path.clone())).is_err(), "a usual folder is held as well");
+        assert_eq!(holder(&path), Some(std::process::id().to_string()));
         drop(held);
+        assert_eq!(holder(&path), None);
         assert!(hold(&asked).unwrap().is_some());
     }
 

@@ -192,7 +192,7 @@ fn shorten(text: &str) -> &str {
 /// the thread `uplink`.
 pub fn send(shared: &Shared, http: &Http, server: &Server) {
     let mut sender = Sender { shared, http, uplink: Uplink::default() };
-    let mut warned = server.is_https();
+    let mut warned = false;
     while let Some((waiting, closing)) = shared.next() {
         if !warned {
             warned = warn_if_readable(server);
@@ -273,7 +273,10 @@ impl Sender<'_> {
 
 /// Says so if the device key crosses somebody else's network in the clear. False if that cannot be
 /// told yet.
-fn warn_if_readable(server: &Server) -> bool {
+pub fn warn_if_readable(server: &Server) -> bool {
+    if server.is_https() {
+        return true;
+    }
     let Ok(mut addresses) = server.host_and_port().to_socket_addrs() else { return false };
     if addresses.any(|address| is_public(address.ip())) {
         log::warn(format_args!(

@@ -61,6 +61,40 @@ fn parse_value(value: &str) -> Result<String, &'static str> {
     if rest.is_empty() || rest.starts_with('#') { Ok(text) } else { Err("text after the closing quote") }
 }
 
+/// The text with these settings in place of all that have one of the names in `without`; every other
+/// line stays as it is.
+pub fn with_settings(text: &str, settings: &[(&str, &str)], without: &[&str]) -> String {
+    let goes = |line: &str| {
+        let key = match parse_line(line.trim()) {
+            Ok(Some((key, _))) => key.to_string(),
+            _ => return false,
+        };
+        without.contains(&key.as_str()) || settings.iter().any(|(name, _)| *name == key)
+    };
+    let mut new: String = text.lines().filter(|line| !goes(line)).map(|line| format!("{line}\n")).collect();
+    for (name, value) in settings {
+        new.push_str(&format!("{name}={}\n", quoted(value)));
+    }
+    new
+}
+
+/// A value as [`parse`] and a shell read it back.
+fn quoted(value: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:@%+,=[]".contains(&byte);
+    if value.bytes().all(plain) {
+        return value.to_string();
+    }
+    let mut text = String::from('"');
+    for char in value.chars() {
+        if matches!(char, '"' | '\\' | '$' | '`') {
+            text.push('\\');
+        }
+        text.push(char);
+    }
+    text.push('"');
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +140,24 @@ mod tests {
         check("1KEY=value", Err("a key has only letters, digits and '_'"));
         check("KEY=\"value", Err("the closing quote is missing"));
         check("KEY='value' more", Err("text after the closing quote"));
+    }
+
+    #[test]
+    fn settings_take_the_place_of_older_ones_and_leave_the_rest() {
+        let text =
+            "# mine\nNAS_URL=http://old\nREPORT_INTERVAL=60\nexport OPENCLAW_WATCH_SERVER='x'\nnonsense";
+        let settings =
+            [("OPENCLAW_WATCH_SERVER", "https://nas:38889"), ("OPENCLAW_WATCH_CA_FILE", "/a b/$c\\.pem")];
+        let new = with_settings(text, &settings, &["NAS_URL"]);
+        assert_eq!(
+            new,
+            "# mine\nREPORT_INTERVAL=60\nnonsense\nOPENCLAW_WATCH_SERVER=https://nas:38889\n\
+             OPENCLAW_WATCH_CA_FILE=\"/a b/\\$c\\\\.pem\"\n"
+        );
+        let (read, _) = parse(&new);
+        for (name, value) in settings {
+            assert_eq!(read[name], value);
+        }
+        assert_eq!(with_settings(&new, &settings, &[]), new, "once more changes nothing");
     }
 }

@@ -44,6 +44,16 @@ impl Server {
         format!("{self}/api/v1/report")
     }
 
+    /// The URL that a code is turned into a key at.
+    pub fn enroll_url(&self) -> String {
+        format!("{self}/api/v1/enroll")
+    }
+
+    /// The URL that says whether there is a server.
+    pub fn health_url(&self) -> String {
+        format!("{self}/healthz")
+    }
+
     /// Whether nobody on the way can read what is sent.
     pub fn is_https(&self) -> bool {
         self.https

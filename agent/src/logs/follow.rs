@@ -25,6 +25,8 @@ const READ_BYTES_MAX: u64 = 8 << 20;
 pub const FIRST_BYTES: u64 = 64 << 10;
 /// A file that was not written to for so long is over: OpenClaw deletes its own after a day.
 const OLD: Duration = Duration::from_secs(24 * 3_600);
+/// Time between two looks for folders of logs. Those that are known are looked into each time.
+const FOLDERS_EVERY: Duration = Duration::from_secs(30);
 /// Bytes of a configuration that are read.
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
 /// Where the agent's own lines come from.
@@ -41,6 +43,27 @@ pub struct Follower {
     first: bool,
     /// It was said that a file cannot be read.
     complained: bool,
+    /// Where logs are, and when that was looked up.
+    folders: Option<(Instant, Folders)>,
+}
+
+/// Where logs are now.
+#[derive(Debug)]
+struct Folders {
+    state_dirs: Vec<PathBuf>,
+    /// Of JSON logs.
+    json: Vec<PathBuf>,
+    /// Files that configurations name.
+    configured: Vec<PathBuf>,
+}
+
+impl Folders {
+    fn find(places: &LogPlaces) -> Folders {
+        let state_dirs = places.openclaw.gateways();
+        let home = places.openclaw.home.as_deref();
+        let configured = state_dirs.iter().filter_map(|state_dir| configured(state_dir, home)).collect();
+        Folders { json: folders(&places.folders), configured, state_dirs }
+    }
 }
 
 /// One file that is followed.
@@ -73,13 +96,19 @@ impl Follower {
         let first = positions.is_none();
         let tail = |position| Tail { position, usual: Level::Info, held: None };
         let files = positions.unwrap_or_default().into_iter().take(FILES_MAX).map(tail).collect();
-        Follower { places, level, limit: Limit::new(now), files, first, complained: false }
+        Follower { places, level, limit: Limit::new(now), files, first, complained: false, folders: None }
     }
 
     /// Reads what is new and puts it into `lines`, as far as there is room.
     pub fn look(&mut self, lines: &Lines, now: Instant, now_ms: i64) {
         let before: Vec<_> = self.files.iter().map(|tail| tail.position.clone()).collect();
-        let candidates = candidates(&self.places, SystemTime::now());
+        // Where nothing was found it costs little to look again.
+        let known = self.folders.take().filter(|(then, folders)| {
+            !folders.state_dirs.is_empty() && now.saturating_duration_since(*then) < FOLDERS_EVERY
+        });
+        let known = known.unwrap_or_else(|| (now, Folders::find(&self.places)));
+        let candidates = candidates(&known.1, SystemTime::now());
+        self.folders = Some(known);
         let mut seen = Vec::with_capacity(candidates.len());
         for candidate in candidates {
             // One that vanishes or cannot be read now is looked at again with the next look.
@@ -267,9 +296,9 @@ impl Tail {
 }
 
 /// The files to follow, the longest unchanged first: after a rotation the older one comes first.
-fn candidates(places: &LogPlaces, now: SystemTime) -> Vec<Candidate> {
+fn candidates(folders: &Folders, now: SystemTime) -> Vec<Candidate> {
+    let Folders { state_dirs, json, configured } = folders;
     let mut found = Vec::new();
-    let state_dirs = places.openclaw.gateways();
     let owners: Vec<_> = state_dirs.iter().filter_map(|path| fs::metadata(path).ok()).collect();
     // Without a state folder there is no OpenClaw here, whatever lies in a folder for everybody.
     if owners.is_empty() {
@@ -289,20 +318,17 @@ fn candidates(places: &LogPlaces, now: SystemTime) -> Vec<Candidate> {
             }
         }
     };
-    for folder in folders(&places.folders) {
-        add(&mut found, &folder, Level::Info, &|name| {
-            name.starts_with("openclaw-") && name.ends_with(".log")
-        });
+    for folder in json {
+        add(&mut found, folder, Level::Info, &|name| name.starts_with("openclaw-") && name.ends_with(".log"));
     }
-    for path in state_dirs.iter().filter_map(|state_dir| configured(state_dir)) {
+    for path in configured {
         if let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) {
             add(&mut found, folder, Level::Info, &|other| same_but_for_digits(name, other));
         }
     }
     // Where there is a JSON log, these say the same once more.
     if found.is_empty() {
-        for state_dir in &state_dirs {
-            let folder = state_dir.join("logs");
+        for folder in state_dirs.iter().map(|state_dir| state_dir.join("logs")) {
             add(&mut found, &folder, Level::Info, &|name| name == "gateway.log");
             add(&mut found, &folder, Level::Warn, &|name| name == "gateway.err.log");
         }
@@ -337,13 +363,17 @@ fn folders(named: &[PathBuf]) -> Vec<PathBuf> {
     folders
 }
 
-/// The log file that a configuration names.
-fn configured(state_dir: &Path) -> Option<PathBuf> {
+/// The log file that the configuration in a state folder names.
+pub fn configured(state_dir: &Path, home: Option<&Path>) -> Option<PathBuf> {
     use std::io::Read;
     let mut text = Vec::new();
     let file = File::open(state_dir.join("openclaw.json")).ok()?;
     file.take(CONFIG_BYTES_MAX).read_to_end(&mut text).ok()?;
-    let path = PathBuf::from(json5::lookup(&String::from_utf8_lossy(&text), &["logging", "file"])?);
+    let path = json5::lookup(&String::from_utf8_lossy(&text), &["logging", "file"])?;
+    let path = match (path.strip_prefix("~/"), home) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => PathBuf::from(path),
+    };
     path.is_absolute().then_some(path)
 }
 

@@ -96,6 +96,7 @@ impl GatewayWatch {
         let env = around.places.port.filter(|_| first);
         let port = port(env, alive.as_ref().and_then(|lock| lock.port), &config, self.profile());
         // Somebody else's gateway would answer for this one.
+        let asked_port = port;
         let taken = alive.is_none() && around.known.iter().any(|(_, known)| *known == Some(port));
         let (port, asked) =
             if taken { (Port::Refused, Asked::default()) } else { self.ask(port, config.tls) };
@@ -144,6 +145,7 @@ impl GatewayWatch {
                 Some(state_dir) => self.concerns.look(state_dir, now, unix_ms()),
                 None => Concerns::default(),
             },
+            ports: if taken { Vec::new() } else { vec![asked_port] },
             count: (1, u32::from(gateway == Gateway::Running)),
         }
     }

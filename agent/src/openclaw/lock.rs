@@ -38,7 +38,7 @@ pub fn find(state_dir: &Path, temp_dir: &Path) -> Vec<Lock> {
     // Newer versions lock inside the state folder, older ones where all programs put temporary files
     // and where anybody may write: there the file has to belong to the state folder's owner.
     for (folder, shared) in [(own.as_path(), false), (temp_dir, true)] {
-        for folder in entries(folder, |name| name == "openclaw" || name.starts_with("openclaw-")) {
+        for folder in entries(folder, is_lock_folder) {
             for file in entries(&folder, |name| name.starts_with("gateway.") && name.ends_with(".lock")) {
                 if shared && !same_owner(&file, state_dir) {
                     continue;
@@ -49,6 +49,12 @@ pub fn find(state_dir: &Path, temp_dir: &Path) -> Vec<Lock> {
         }
     }
     locks
+}
+
+/// Named after the program, and the user's number where users have one.
+fn is_lock_folder(name: &str) -> bool {
+    let number = name.strip_prefix("openclaw").map(|rest| rest.strip_prefix('-').unwrap_or(rest));
+    number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn entries(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
@@ -145,6 +151,7 @@ mod tests {
         assert_eq!(find(&state, &temp), []);
         write(state.join("tmp/openclaw-1000/gateway.state.lock"), r#"{"pid":1,"port":10}"#.into());
         write(state.join("tmp/openclaw-1000/other.lock"), r#"{"pid":9}"#.into());
+        write(state.join("tmp/openclaw-watch/gateway.x.lock"), r#"{"pid":8}"#.into());
         let config = serde_json::to_string(&state.join("openclaw.json")).unwrap();
         write(temp.join("openclaw-0/gateway.2b859f12.lock"), format!(r#"{{"pid":2,"configPath":{config}}}"#));
         write(

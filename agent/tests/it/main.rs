@@ -18,6 +18,9 @@ use agent::spool::disk::Folder;
 use agent::spool::record::{Entry, Found, Key, Records};
 use wire::{BootId, Report};
 
+mod commands;
+mod explain;
+
 /// Longer than anything here can take on a busy machine: whoever waits this long waits in vain.
 const PATIENCE: Duration = Duration::from_secs(60);
 

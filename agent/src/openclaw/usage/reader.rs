@@ -228,6 +228,13 @@ impl Reader {
         })
     }
 
+    /// What could not be read, and why.
+    pub fn faults(&self) -> Vec<(&Path, &Fault)> {
+        let mut faults: Vec<_> = self.faults.iter().map(|(path, fault)| (path.as_path(), fault)).collect();
+        faults.sort_by_key(|(path, _)| *path);
+        faults
+    }
+
     fn is_quiet(&self) -> bool {
         let runs = self.overviews.values().flat_map(|(_, overview)| &overview.runs_ms);
         self.prompts >= QUIET_PROMPTS || runs.filter(|began| **began > self.newest_ms).count() >= QUIET_RUNS

@@ -1,0 +1,249 @@
+//! A service that is a file and some commands.
+
+use std::fmt;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+use nix::unistd::User;
+
+use super::NAME;
+#[cfg(target_os = "macos")]
+use super::launchd as manager;
+#[cfg(not(target_os = "macos"))]
+use super::systemd as manager;
+use crate::args::InstallArgs;
+use crate::config::{Config, StateDir, Surroundings, is_root};
+
+/// Whose service it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The device's: it runs from the start on.
+    System {
+        /// The user it runs as: OpenClaw's, whose files nobody else can read.
+        run_as: String,
+    },
+    /// A user's own.
+    User,
+}
+
+/// Everything that a plan depends on.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Whose service it is.
+    pub scope: Scope,
+    /// Where the program is put.
+    pub program: PathBuf,
+    /// The file that it reads its settings from.
+    pub env_file: PathBuf,
+    /// The agent's own folder, where its settings name one.
+    pub state_dir: Option<PathBuf>,
+    /// The home folder of the user that it runs as.
+    pub home: PathBuf,
+}
+
+/// What to write and what to run, in this order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The service's file and its text.
+    pub file: PathBuf,
+    /// The text.
+    pub text: String,
+    /// A command before everything else, which may fail: it clears away what is there already.
+    pub clear: Option<Vec<String>>,
+    /// Commands after that, each of which has to succeed.
+    pub commands: Vec<Vec<String>>,
+    /// One that is nice to have, and what it means if it fails.
+    pub wish: Option<(Vec<String>, String)>,
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "# {}\n{}", self.file.display(), self.text)?;
+        let wish = self.wish.iter().map(|(command, _)| command);
+        for command in self.clear.iter().chain(&self.commands).chain(wish) {
+            writeln!(f, "$ {}", command.join(" "))?;
+        }
+        Ok(())
+    }
+}
+
+/// Installs the service.
+pub fn install(
+    install: &InstallArgs,
+    surroundings: &Surroundings,
+    env_file: &Path,
+    config: &Config,
+) -> anyhow::Result<()> {
+    let setup = setup(install, surroundings, env_file, config)?;
+    let plan = manager::plan(&setup);
+    if install.dry_run {
+        print!("{plan}");
+        return Ok(());
+    }
+    put_program(&setup.program)?;
+    give_settings_to(&setup)?;
+    act(&plan)?;
+    println!("{NAME} runs now and whenever this device starts. How it is: {NAME} status");
+    println!("Service {}, program {}", plan.file.display(), setup.program.display());
+    Ok(())
+}
+
+fn setup(
+    install: &InstallArgs,
+    surroundings: &Surroundings,
+    env_file: &Path,
+    config: &Config,
+) -> anyhow::Result<Setup> {
+    let own_home = surroundings.home().context("there is no home folder")?;
+    let state_dir = match &config.state_dir {
+        StateDir::Asked(path) => Some(path.clone()),
+        _ => None,
+    };
+    let scope = scope(install, surroundings)?;
+    let (program, home) = match &scope {
+        Scope::System { run_as } => (PathBuf::from("/usr/local/bin"), user(run_as)?.dir),
+        Scope::User => (own_home.join(".local").join("bin"), own_home),
+    };
+    Ok(Setup { scope, program: program.join(NAME), env_file: env_file.to_path_buf(), state_dir, home })
+}
+
+fn user(name: &str) -> anyhow::Result<User> {
+    match User::from_name(name) {
+        Ok(Some(user)) => Ok(user),
+        _ => bail!("there is no user {name:?} on this device"),
+    }
+}
+
+fn scope(install: &InstallArgs, surroundings: &Surroundings) -> anyhow::Result<Scope> {
+    if install.user || (!install.system && !is_root()) {
+        return Ok(Scope::User);
+    }
+    if !is_root() && !install.dry_run {
+        bail!(
+            "a service of the whole device is installed by its administrator: use sudo, or leave out --system"
+        );
+    }
+    let env = |name: &str| surroundings.env.get(name).filter(|name| !name.is_empty()).cloned();
+    let run_as = install.run_as.clone().or_else(|| env("SUDO_USER")).or_else(|| {
+        // Nobody else's OpenClaw is meant where the administrator has one.
+        let own = surroundings.home().is_some_and(|home| home.join(".openclaw").is_dir());
+        own.then(|| "root".to_string())
+    });
+    let run_as = run_as.context(
+        "which user runs OpenClaw here? Its files can be read by that user only: give the name with --run-as",
+    )?;
+    Ok(Scope::System { run_as })
+}
+
+/// Puts this program to where the service finds it, whatever becomes of the one that is running.
+fn put_program(to: &Path) -> anyhow::Result<()> {
+    let own = std::env::current_exe().context("this program's own path is not known")?;
+    let same = |a: &Path, b: &Path| a.canonicalize().ok().is_some_and(|a| b.canonicalize().ok() == Some(a));
+    if same(&own, to) {
+        return Ok(());
+    }
+    let put = || -> io::Result<()> {
+        let folder = to.parent().ok_or_else(|| io::Error::other("it has no folder"))?;
+        fs::create_dir_all(folder)?;
+        // A program that is running cannot be written over, and can be replaced.
+        let beside = to.with_extension("new");
+        fs::copy(&own, &beside)?;
+        fs::set_permissions(&beside, Permissions::from_mode(0o755))?;
+        fs::rename(&beside, to)
+    };
+    put().with_context(|| format!("the program cannot be put to {}", to.display()))
+}
+
+/// The settings hold the key: they belong to the user that the service runs as, and to nobody else.
+fn give_settings_to(setup: &Setup) -> anyhow::Result<()> {
+    let own = || -> anyhow::Result<()> {
+        if let Scope::System { run_as } = &setup.scope {
+            let user = user(run_as)?;
+            std::os::unix::fs::chown(&setup.env_file, Some(user.uid.as_raw()), Some(user.gid.as_raw()))?;
+        }
+        fs::set_permissions(&setup.env_file, Permissions::from_mode(0o600))?;
+        Ok(())
+    };
+    own().with_context(|| format!("{} cannot be given to the service's user", setup.env_file.display()))
+}
+
+fn act(plan: &Plan) -> anyhow::Result<()> {
+    let write = || -> io::Result<()> {
+        fs::create_dir_all(plan.file.parent().unwrap_or(Path::new("/")))?;
+        fs::write(&plan.file, &plan.text)
+    };
+    write().with_context(|| format!("cannot write {}", plan.file.display()))?;
+    if let Some(clear) = &plan.clear {
+        let _ = run(clear);
+    }
+    plan.commands.iter().try_for_each(|command| run(command))?;
+    if let Some((command, otherwise)) = &plan.wish
+        && let Err(error) = run(command)
+    {
+        println!("Note: {otherwise} ({error:#})");
+    }
+    Ok(())
+}
+
+/// Runs a command of the system; its own words are part of the error.
+fn run(command: &[String]) -> anyhow::Result<()> {
+    let (program, args) = command.split_first().context("bug: a command has a program")?;
+    let line = command.join(" ");
+    let output = Command::new(program).args(args).output().with_context(|| format!("cannot run `{line}`"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let says = String::from_utf8_lossy(&output.stderr);
+    bail!("`{line}` fails ({}): {}", output.status, says.trim())
+}
+
+/// Takes the service out, the user's and the device's.
+pub fn uninstall(surroundings: &Surroundings) -> anyhow::Result<()> {
+    let home = surroundings.home().unwrap_or_default();
+    let mut found = false;
+    for user in [true, false] {
+        let file = manager::file(user, &home);
+        if !file.exists() {
+            continue;
+        }
+        found = true;
+        for command in manager::stop(user) {
+            // One that does not run, or was never enabled, is as good as stopped.
+            if let Err(error) = run(&command) {
+                println!("Note: {error:#}");
+            }
+        }
+        fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
+        manager::forget(user).iter().try_for_each(|command| run(command))?;
+        println!("Removed {}", file.display());
+    }
+    if !found {
+        bail!("there is no service {NAME} of this user or of this device");
+    }
+    println!("The program, its settings and reports that were not sent are left as they are.");
+    Ok(())
+}
+
+/// The services that are installed: whose each is, and the word of the system for how it is.
+pub fn installed(surroundings: &Surroundings) -> Vec<(&'static str, String)> {
+    let home = surroundings.home().unwrap_or_default();
+    let there = [(true, "service of this user"), (false, "service of this device")];
+    let there = there.into_iter().filter(|(user, _)| manager::file(*user, &home).exists());
+    there.map(|(user, whose)| (whose, manager::state(user))).collect()
+}
+
+/// A line as a command: its words are separated by spaces.
+pub fn words(line: &str) -> Vec<String> {
+    line.split(' ').map(str::to_string).collect()
+}
+
+/// What a command says first on its output, whatever its exit code; nothing if it cannot be run.
+pub fn first_word_of(command: &[String]) -> Option<String> {
+    let (program, args) = command.split_first()?;
+    let output = Command::new(program).args(args).output().ok()?;
+    String::from_utf8_lossy(&output.stdout).split_whitespace().next().map(str::to_string)
+}
