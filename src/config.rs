@@ -66,6 +66,12 @@ pub enum Task {
     Healthcheck(Config),
     /// Look through the data folder while no server has it open.
     Check(Config),
+    /// Copy the data folder into this file, while a server runs on it or not.
+    Backup(Config, PathBuf),
+    /// Make the data folder from this file.
+    Restore(Config, PathBuf),
+    /// Give the account of this name, or the only administrator, another password.
+    ResetPassword(Config, Option<String>),
     /// Print this and be done.
     Print(String),
 }
@@ -140,6 +146,25 @@ fn command() -> Command {
         .subcommand(Command::new("check").about(
             "Verify everything in the data folder while no server runs on it; writes nothing, ends with 1 on faults",
         ))
+        .subcommand(
+            Command::new("backup")
+                .about("Copy everything in the data folder into one file, while the server runs or not")
+                .arg(file("The backup to write; it must not be there yet")),
+        )
+        .subcommand(
+            Command::new("restore")
+                .about("Make the data folder from a backup; it must not be there yet, or be empty")
+                .arg(file("The backup to read")),
+        )
+        .subcommand(
+            Command::new("reset-password")
+                .about("Give an account a new password and end its sessions, while the server runs or not")
+                .arg(Arg::new("username").value_name("USERNAME").help("Whose; may be left out where there is one administrator")),
+        )
+}
+
+fn file(help: &'static str) -> Arg {
+    Arg::new("file").value_name("FILE").required(true).value_parser(clap::value_parser!(PathBuf)).help(help)
 }
 
 /// Where a value comes from.
@@ -184,8 +209,20 @@ fn load(matches: &ArgMatches, sources: &Sources<'_>) -> Result<Task, Faults> {
     match matches.subcommand_name() {
         Some("healthcheck") => Ok(Task::Healthcheck(config)),
         Some("check") => Ok(Task::Check(config)),
+        Some("backup") => Ok(Task::Backup(config, file_of(matches))),
+        Some("restore") => Ok(Task::Restore(config, file_of(matches))),
+        Some("reset-password") => {
+            let of = matches.subcommand_matches("reset-password");
+            Ok(Task::ResetPassword(config, of.and_then(|of| of.get_one::<String>("username").cloned())))
+        }
         _ => Ok(Task::Serve(config)),
     }
+}
+
+/// The file that a command is told.
+fn file_of(matches: &ArgMatches) -> PathBuf {
+    let file = matches.subcommand().and_then(|(_, of)| of.get_one::<PathBuf>("file").cloned());
+    file.expect("clap lets no command without its file pass")
 }
 
 /// What the file says, by key.

@@ -1,10 +1,12 @@
 //! The server: reads its configuration, opens the store, starts both ports, waits for a stop, drains.
 
+mod backup;
 mod check;
 mod config;
 mod healthcheck;
 mod keys;
 mod limits;
+mod reset_password;
 mod retention;
 mod serve;
 mod tls;
@@ -32,6 +34,11 @@ fn main() -> ExitCode {
         }
         Ok(Task::Healthcheck(config)) => done(healthcheck::run(&config)),
         Ok(Task::Check(config)) => done(check::run(&config.data_dir)),
+        Ok(Task::Backup(config, file)) => done(backup::write(&config.data_dir, &file)),
+        Ok(Task::Restore(config, file)) => done(backup::restore(&file, &config.data_dir)),
+        Ok(Task::ResetPassword(config, username)) => {
+            done(reset_password::run(&config.data_dir, username.as_deref()))
+        }
         Ok(Task::Serve(config)) => {
             log_to_stderr(&config);
             done(serve::run(config))

@@ -143,7 +143,7 @@ fn check_username(username: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn check_password(field: &str, password: &str) -> Result<(), ApiError> {
+pub(crate) fn check_password(field: &str, password: &str) -> Result<(), ApiError> {
     if !PASSWORD_CHARS.contains(&password.chars().count()) {
         let (low, high) = (PASSWORD_CHARS.start(), PASSWORD_CHARS.end());
         return Err(ApiError::invalid(field, format!("The password must have {low} to {high} characters.")));

@@ -13,6 +13,7 @@ mod devices;
 mod history;
 mod lists;
 mod live;
+mod metrics;
 mod model;
 mod openapi;
 mod origin;
@@ -30,6 +31,7 @@ mod usage;
 
 pub use front::{BindError, Proxies, Tls, Transport, bind, probe};
 pub use openapi::openapi_document;
+pub use password::{Unfit, hash_password};
 pub use secret::new_token;
 
 use std::sync::Arc;

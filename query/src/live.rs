@@ -56,6 +56,11 @@ impl Live {
         let _ = self.ended.send(credential);
     }
 
+    /// How many are open.
+    pub(crate) fn open_sockets(&self) -> usize {
+        SOCKETS_MAX - self.slots.available_permits()
+    }
+
     /// Waits until every socket is closed, after a stop; not for ever.
     pub(crate) async fn drained(&self) {
         let all = self.slots.acquire_many(SOCKETS_MAX as u32);

@@ -16,7 +16,7 @@ use crate::accounts::{sessions, tokens, users};
 use crate::call::Call;
 use crate::model::json_text;
 use crate::routes::{ROUTES, Route, Rule};
-use crate::{devices, history, lists, live, prices, status, summary, usage};
+use crate::{devices, history, lists, live, metrics, prices, status, summary, usage};
 
 /// Every error answer.
 #[derive(ToSchema)]
@@ -44,6 +44,7 @@ struct ErrorDetail {
     paths(
         status::alive,
         status::ready,
+        metrics::metrics,
         sessions::set_up,
         sessions::sign_in,
         sessions::current,

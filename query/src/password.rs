@@ -14,6 +14,20 @@ const AT_ONCE_MAX: usize = 2;
 /// Who waits longer than this for their turn is told to come again.
 const TURN_WAIT: Duration = Duration::from_secs(10);
 
+/// The PHC string of a password, for a command on the server's machine. Blocks for some 50 ms.
+///
+/// # Errors
+/// It is too short or too long; the sentence says how long it may be.
+pub fn hash_password(password: &str) -> Result<String, Unfit> {
+    crate::accounts::check_password("password", password).map_err(|error| Unfit(error.message))?;
+    hash(password).map_err(|error| Unfit(format!("The password could not be hashed: {error}.")))
+}
+
+/// A password that cannot be taken, with the reason for a person.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unfit(String);
+
 /// Hashes and checks passwords.
 pub(crate) struct Passwords {
     turns: Arc<Semaphore>,

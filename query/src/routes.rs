@@ -13,7 +13,7 @@ use crate::accounts::{self, sessions, tokens, users};
 use crate::app::App;
 use crate::call::{By, Call, Who};
 use crate::secret::same;
-use crate::{devices, history, lists, live, openapi, page, paths, prices, status, summary, usage};
+use crate::{devices, history, lists, live, metrics, openapi, page, paths, prices, status, summary, usage};
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +61,7 @@ macro_rules! route {
 pub(crate) static ROUTES: &[Route] = &[
     route!(GET "/healthz" Public status::alive),
     route!(GET "/readyz" Public status::ready),
+    route!(GET "/metrics" Reader metrics::metrics),
     route!(POST "/api/v1/setup" SetUp sessions::set_up),
     route!(POST "/api/v1/session" SignIn sessions::sign_in),
     route!(GET "/api/v1/session" Person sessions::current),

@@ -18,8 +18,8 @@ pub(crate) struct Alive {
 pub(crate) struct Readiness {
     /// Are reports taken?
     ready: bool,
-    /// Why not; the server's log says more.
-    reason: Option<&'static str>,
+    /// Why not, in a sentence; the server's log says more.
+    reason: Option<String>,
 }
 
 /// Does the port answer?
@@ -34,8 +34,8 @@ pub(crate) async fn alive(_call: Call) -> Result<Response, ApiError> {
 pub(crate) async fn ready(call: Call) -> Result<Response, ApiError> {
     Ok(match call.app.store.health() {
         Health::Ready => json(StatusCode::OK, &Readiness { ready: true, reason: None }),
-        Health::ReadOnly(_) => {
-            let reason = Some("nothing can be stored at present; the server's log says why");
+        Health::ReadOnly(reason) => {
+            let reason = Some(reason);
             json(StatusCode::SERVICE_UNAVAILABLE, &Readiness { ready: false, reason })
         }
     })

@@ -66,6 +66,27 @@ impl File {
         Ok(db)
     }
 
+    /// Opens it for writing while a server may have it open: only when it has the newest schema already.
+    pub fn open_as_it_is(&self, dir: &Path) -> Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(dir.join(self.name), flags)?;
+        db.busy_timeout(BUSY_TIMEOUT)?;
+        let known = self.migrations.len() as i64;
+        match db.pragma_query_value(None, "user_version", |row| row.get(0))? {
+            found if found > known => Err(Error::Newer { file: self.name, found, known }),
+            found if found < known => Err(Error::Older { file: self.name }),
+            _ => {
+                db.pragma_update(None, "secure_delete", "ON")?;
+                Ok(db)
+            }
+        }
+    }
+
+    /// A connection for reading.
+    pub fn reader(&self, dir: &Path) -> Result<Connection> {
+        reader(&dir.join(self.name))
+    }
+
     /// What a file that nobody has open says of itself: nothing when it is sound and of the newest schema. Nothing is
     /// written.
     pub fn check(&self, dir: &Path) -> Result<Vec<String>> {
@@ -116,13 +137,7 @@ impl Readers {
         let idle = self.idle.lock().pop();
         let db = match idle {
             Some(db) => db,
-            None => {
-                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-                let db = Connection::open_with_flags(&self.path, flags)?;
-                db.busy_timeout(BUSY_TIMEOUT)?;
-                db.set_prepared_statement_cache_capacity(64);
-                db
-            }
+            None => reader(&self.path)?,
         };
         let result = f(&db);
         let mut idle = self.idle.lock();
@@ -146,6 +161,27 @@ impl Readers {
         db.busy_timeout(BUSY_TIMEOUT)?;
         Ok(db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
     }
+}
+
+fn reader(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags)?;
+    db.busy_timeout(BUSY_TIMEOUT)?;
+    db.set_prepared_statement_cache_capacity(64);
+    Ok(db)
+}
+
+/// Makes a new name in the folder of `path` survive power loss.
+pub fn sync_folder(path: &Path) -> std::io::Result<()> {
+    // Only Unix has this, and only there it is needed.
+    #[cfg(unix)]
+    {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
 }
 
 /// See [`Readers::empty_log`].

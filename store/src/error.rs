@@ -38,6 +38,20 @@ pub enum Error {
     /// The folder holds reports as they were sent, and it was opened without what reads them.
     #[error("the data folder holds reports that only the server reads; start it once and stop it again")]
     NoFrameReader,
+    /// A file was written by an older version.
+    #[error("{file} was written by an older OpenClaw Watch; start the server once, which brings it forward")]
+    Older {
+        /// Name of the file.
+        file: &'static str,
+    },
+    /// A backup cannot be written or read.
+    #[error("the backup {path}: {cause}")]
+    Backup {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
     /// Stored bytes are not what was written.
     #[error("{what} is damaged: {why}")]
     Corrupt {

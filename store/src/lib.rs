@@ -11,6 +11,7 @@
 //! ```
 
 mod accounts;
+mod backup;
 mod check;
 pub mod chunk;
 mod chunk_table;
@@ -30,6 +31,7 @@ mod presence;
 mod prices;
 mod read;
 mod registry;
+mod reset;
 mod retention;
 mod rollup;
 mod seal;
@@ -44,6 +46,7 @@ mod workers;
 mod writer;
 
 pub use accounts::{ApiToken, Bearer, Credential, NewSession, Role, Session, SessionView, User, UserView};
+pub use backup::{BackedUp, backup, restore};
 pub use check::{Checked, FAULTS_MAX, check};
 pub use error::{Error, Result};
 pub use limits::{HEAD_FACTOR, Limits};
@@ -51,6 +54,7 @@ pub use open::Options;
 pub use presence::{INTERVAL_DEFAULT_MS, SILENCE_MIN_MS};
 pub use prices::{PRICE_DAY_MS, PRICES_MAX, Price, Priced, Prices, TokenPrices, Tokens};
 pub use read::QUERY_SERIES_MAX;
+pub use reset::{reset_password, usernames};
 pub use retention::{Keep, Retention};
 pub use store::Store;
 pub use tail::FrameReader;

@@ -183,7 +183,17 @@ fn latest_of(chunk: &Chunk, latest: &mut Vec<(u32, Timestamp, f64)>) -> Result<(
     Ok(())
 }
 
-fn make_folder(dir: &Path) -> Result<()> {
+/// Makes a file that only its owner may read; it must not be there yet.
+pub fn private_file(path: &Path) -> std::io::Result<File> {
+    let mut options = File::options();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Makes the folder, for its owner only, unless it is there.
+pub fn make_folder(dir: &Path) -> Result<()> {
     let failed = |cause| Error::Folder { path: dir.to_path_buf(), cause };
     if dir.is_dir() {
         return Ok(());

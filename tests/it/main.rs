@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers belong to tests: a panic is how they report")]
 
+mod backup;
 mod kill;
 mod manifests;
 mod process;

@@ -176,3 +176,35 @@ async fn what_somebody_made_is_seen_by_them_and_by_administrators() {
     assert_eq!(bob.send("DELETE", &revoke(of_admin.id), &Value::Null).await.error().0, 404);
     bob.send("DELETE", &revoke(of_bob.id), &Value::Null).await.expect(204);
 }
+
+#[tokio::test]
+async fn prometheus_reads_the_servers_figures_with_a_token() {
+    let (server, admin) = Server::signed_in().await;
+    admin.add_device("nas").await;
+    server.report(1, server.now(), &[("load1", 1.0)]).await;
+    let token = admin.token("read").await;
+    assert_eq!(server.get("/metrics").await.status, 401);
+    let answer = token.get("/metrics").await;
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (200, Some("text/plain; version=0.0.4; charset=utf-8"))
+    );
+    let mut families = std::collections::BTreeSet::new();
+    for line in answer.text().lines() {
+        if let Some(family) = line.strip_prefix("# TYPE ") {
+            assert!(families.insert(family.split(' ').next().unwrap().to_string()), "twice: {line}");
+        } else if !line.starts_with("# HELP ") {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            assert!(value.parse::<f64>().is_ok(), "{line}");
+            assert!(families.contains(name.split('{').next().unwrap()), "a value before its type: {line}");
+        }
+    }
+    let text = answer.text();
+    for line in [
+        "openclaw_watch_ready 1",
+        "openclaw_watch_devices{state=\"online\"} 1",
+        "openclaw_watch_head_samples 1",
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line} is not in {text}");
+    }
+}

@@ -35,7 +35,11 @@ pub struct Meta {
 impl Meta {
     /// Opens it.
     pub fn open(dir: &Path) -> Result<Meta> {
-        let db = FILE.open(dir)?;
+        Meta::with(FILE.open(dir)?, dir)
+    }
+
+    /// As [`Meta::open`], with its connection for writing.
+    pub fn with(db: Connection, dir: &Path) -> Result<Meta> {
         db.pragma_update(None, "foreign_keys", true)?;
         let prices = ArcSwap::from_pointee(ledger::load_prices(&db)?);
         Ok(Meta {

@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod accounts;
+mod backup;
 mod check;
 mod damage;
 mod devices;

@@ -1,0 +1,154 @@
+//! Backups: taken under load, whole or refused, the same data when restored.
+
+use crate::{Rig, append, batch, origin, samples};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use store::{
+    Error, Level, LogLine, LogQuery, NewSession, Options, RangeAnswer, RangeQuery, Role, Store, TimeRange,
+};
+
+const NOW: i64 = 1_795_343_922_420;
+
+fn answer(store: &Store, rig: &Rig, to_ms: i64) -> RangeAnswer {
+    store.query(&query(rig, to_ms)).unwrap()
+}
+
+#[test]
+fn a_backup_under_load_holds_everything_acknowledged_before() {
+    let rig = Rig::new(NOW);
+    let (acknowledged, stop) = (AtomicI64::new(0), AtomicBool::new(false));
+    let elsewhere = tempfile::tempdir().unwrap();
+    std::thread::scope(|scope| {
+        let (rig, acknowledged, stop) = (&rig, &acknowledged, &stop);
+        let writer = scope.spawn(move || {
+            for n in 0.. {
+                if stop.load(Ordering::Acquire) {
+                    break;
+                }
+                let line =
+                    LogLine { t_ms: NOW + n, level: Level::Warn, source: "s".into(), message: n.to_string() };
+                let rows = samples(rig.device, NOW + n, "load1", &[(NOW + n * 1_000, n as f64)]);
+                append(&rig.store, store::Batch { origin: origin(1, n as u64), logs: vec![line], ..rows })
+                    .unwrap();
+                acknowledged.store(n + 1, Ordering::Release);
+            }
+        });
+        let sealer = scope.spawn(move || {
+            while !stop.load(Ordering::Acquire) {
+                rig.store.seal().unwrap();
+                rig.store.maintain(NOW).unwrap();
+            }
+        });
+        for round in 0..4 {
+            while acknowledged.load(Ordering::Acquire) < (round + 1) * 200 {
+                std::thread::yield_now();
+            }
+            let before = acknowledged.load(Ordering::Acquire);
+            let file = elsewhere.path().join(format!("{round}.backup"));
+            let mut share = 0.0;
+            let done = store::backup(rig.dir.path(), &file, |now| share = now).unwrap();
+            assert!(done.data_bytes > done.file_bytes && done.file_bytes > 0 && share == 1.0, "{done:?}");
+            let dir = elsewhere.path().join(format!("{round}"));
+            assert_eq!(store::restore(&file, &dir).unwrap(), done);
+            let restored = Store::open(Options::new(&dir), NOW).unwrap();
+            let to_ms = NOW + before * 1_000;
+            assert_eq!(
+                format!("{:?}", answer(&restored, rig, to_ms)),
+                format!("{:?}", answer(&rig.store, rig, to_ms)),
+                "round {round}"
+            );
+            let logs = restored.logs(&LogQuery { limit: 500, ..LogQuery::default() }).unwrap();
+            let newest: i64 = logs.entries[0].line.message.parse().unwrap();
+            assert!(newest + 1 >= before, "round {round}: {newest} of {before}");
+            // What was acknowledged counts once, also when it is sent again to the restored server.
+            let again =
+                store::Batch { origin: origin(1, 0), ..samples(rig.device, NOW, "load1", &[(NOW, 5.0)]) };
+            assert!(append(&restored, again).unwrap().duplicate);
+            restored.close();
+            assert_eq!(store::check(&dir).unwrap().faults, [""; 0], "round {round}");
+        }
+        stop.store(true, Ordering::Release);
+        writer.join().unwrap();
+        sealer.join().unwrap();
+    });
+}
+
+fn query(rig: &Rig, to_ms: i64) -> RangeQuery {
+    RangeQuery {
+        devices: vec![rig.device],
+        metrics: vec!["load1".into()],
+        range: TimeRange::new(NOW, to_ms).unwrap(),
+        points: 5_000,
+    }
+}
+
+/// A folder with one of everything, closed.
+fn sample() -> (tempfile::TempDir, std::path::PathBuf) {
+    let rig = Rig::new(NOW);
+    append(&rig.store, samples(rig.device, NOW, "load1", &[(NOW, 1.0)])).unwrap();
+    rig.store.seal().unwrap();
+    append(&rig.store, samples(rig.device, NOW, "load1", &[(NOW + 1, 1.0)])).unwrap();
+    rig.store.close();
+    let file = rig.dir.path().join("backup");
+    store::backup(rig.dir.path(), &file, |_| ()).unwrap();
+    (rig.dir, file)
+}
+
+#[test]
+fn a_backup_is_for_its_owner_and_overwrites_nothing() {
+    let (dir, file) = sample();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    let before = std::fs::read(&file).unwrap();
+    assert!(matches!(store::backup(dir.path(), &file, |_| ()), Err(Error::Backup { .. })));
+    assert!(std::fs::read(&file).unwrap() == before);
+    let error = store::restore(&file, dir.path()).unwrap_err().to_string();
+    assert!(error.contains("there is something in it"), "{error}");
+    let nothing = tempfile::tempdir().unwrap();
+    let error = store::backup(nothing.path(), &dir.path().join("b"), |_| ()).unwrap_err().to_string();
+    assert!(error.contains("there is no tail.db in it"), "{error}");
+    // An empty folder may be filled: a volume is one.
+    store::restore(&file, nothing.path()).unwrap();
+    let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().contains("partial")), "{left:?}");
+}
+
+#[test]
+fn a_backup_that_is_not_whole_makes_no_folder() {
+    let (dir, file) = sample();
+    let whole = std::fs::read(&file).unwrap();
+    let to = dir.path().join("restored");
+    let refused = |bytes: &[u8], what: &str| {
+        let broken = dir.path().join("broken");
+        std::fs::write(&broken, bytes).unwrap();
+        assert!(matches!(store::restore(&broken, &to), Err(Error::Backup { .. })), "{what}");
+        assert!(!to.exists(), "{what}");
+    };
+    refused(b"", "nothing");
+    refused(b"something else entirely", "another file");
+    for cut in [8, 20, whole.len() / 2, whole.len() - 1] {
+        refused(&whole[..cut], &format!("cut at {cut}"));
+    }
+    for at in (8..whole.len()).step_by(whole.len() / 40) {
+        let mut changed = whole.clone();
+        changed[at] ^= 0x10;
+        refused(&changed, &format!("changed at {at}"));
+    }
+    store::restore(&file, &to).unwrap();
+}
+
+#[test]
+fn a_password_is_reset_while_a_server_runs_and_its_sessions_end() {
+    let rig = Rig::new(NOW);
+    let user = rig.store.add_first_user("ada", "old", NOW).unwrap();
+    let session = NewSession { token_hash: [7; 32], user: user.id, ..NewSession::default() };
+    rig.store.add_session(&session, NOW).unwrap();
+    assert_eq!(store::usernames(rig.dir.path()).unwrap(), [("ada".to_string(), Role::Admin)]);
+    assert!(matches!(store::reset_password(rig.dir.path(), "eve", "new"), Err(Error::NotFound { .. })));
+    assert_eq!(store::reset_password(rig.dir.path(), "ada", "new").unwrap(), 1);
+    assert_eq!(rig.store.user("ada").unwrap().unwrap().password_hash, "new");
+    assert!(rig.store.session(&[7; 32], NOW).unwrap().is_none());
+    append(&rig.store, batch(rig.device, NOW)).unwrap();
+}
