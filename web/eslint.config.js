@@ -19,7 +19,7 @@ const FORBIDDEN = [
 ];
 
 export default ts.config(
-  { ignores: ['dist/', 'out/', 'node_modules/'] },
+  { ignores: ['dist/', 'out/', 'node_modules/', 'src/api/schema.d.ts'] },
   {
     files: ['**/*.ts', '**/*.vue', '**/*.js', '**/*.mjs'],
     extends: [ts.configs.base, ...vue.configs['flat/base']],

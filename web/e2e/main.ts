@@ -288,6 +288,65 @@ async function scenario({ checks, browser, server, agents, work }: Stage): Promi
     await shoot('logs');
   });
 
+  await checks.run('every page has its address and says what it is', async () => {
+    for (const [address, heading] of [['/usage', 'Tokens'], ['/events', 'Events'], ['/settings', 'Settings'], ['/settings/storage', 'Settings']] as const) {
+      await page.goto(`${server.web}${address}`);
+      await page.getByRole('heading', { name: heading, level: 1 }).waitFor();
+    }
+    await page.getByText('Not sealed yet').waitFor();
+    await shoot('storage');
+  });
+
+  await checks.run('the keyboard leads everywhere', async () => {
+    await page.goto(`${server.web}/`);
+    await row(DEVICE).waitFor();
+    for (const [keys, leads] of [['gt', '/usage'], ['gl', '/logs'], ['ge', '/events'], ['gs', '/settings'], ['go', '/']] as const) {
+      await page.keyboard.type(keys);
+      await eventually(async () => (path() === leads ? true : null), STEP_MS_MAX, leads);
+    }
+    await row(DEVICE).waitFor();
+    await page.keyboard.press('j');
+    await page.keyboard.press('j');
+    await page.keyboard.press('k');
+    await page.keyboard.press('?');
+    await page.getByRole('dialog', { name: 'Keyboard' }).waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    await page.keyboard.press('Enter');
+    await eventually(async () => (path().startsWith('/devices/') ? true : null), STEP_MS_MAX, 'the address of a device');
+  });
+
+  await checks.run('an API token is shown once, works, and stops when it is revoked', async () => {
+    await page.goto(`${server.web}/settings/tokens`);
+    await page.locator(at('token-make')).click();
+    await page.locator('input[name=token-name]').fill('backup script');
+    await page.getByRole('button', { name: 'Make token' }).click();
+    const token = (await page.locator(at('token-made')).innerText()).trim();
+    const ask = async (): Promise<number> => (await fetch(`${server.web}/api/v1/devices`, { headers: { authorization: `Bearer ${token}` } })).status;
+    equal(await ask(), 200, 'an answer to the token');
+    await page.getByRole('button', { name: 'Done' }).click();
+    await page.getByRole('button', { name: 'Revoke' }).click();
+    await page.locator(at('confirm')).click();
+    await page.getByText('No tokens yet').waitFor();
+    equal(await ask(), 401, 'an answer to the revoked token');
+  });
+
+  await checks.run('a price is saved with its day, and a wrong one is marked', async () => {
+    await page.goto(`${server.web}/settings/prices`);
+    await page.locator(at('price-add')).click();
+    await page.getByLabel('Model').first().fill('some-model*');
+    await page.getByLabel('Input').first().fill('three');
+    await page.locator(at('price-save')).click();
+    await page.getByText('The marked fields are not right').waitFor();
+    equal(await page.getByLabel('Input').first().getAttribute('aria-invalid'), 'true', 'the field');
+    await page.getByLabel('Input').first().fill('3.5');
+    await page.locator(at('price-save')).click();
+    await page.getByText('Saved').waitFor();
+    await page.reload();
+    await page.getByLabel('Model').first().waitFor();
+    equal(await page.getByLabel('Input').first().inputValue(), '3.5', 'the price after a reload');
+  });
+
   await checks.run('a phone shows every view without sideways scrolling', async () => {
     const state = await page.context().storageState();
     const phone = await watch.open(browser, { viewport: PHONE, storageState: state, hasTouch: true, isMobile: true });
@@ -310,6 +369,11 @@ async function scenario({ checks, browser, server, agents, work }: Stage): Promi
     await phone.goto(`${server.web}/logs`);
     await phone.locator('.line, .face').first().waitFor();
     await fits('logs');
+    for (const view of ['usage', 'events', 'settings/account', 'settings/users', 'settings/tokens', 'settings/prices', 'settings/storage']) {
+      await phone.goto(`${server.web}/${view}`);
+      await phone.locator('main .card').first().waitFor();
+      await fits(view.replace('/', '-'));
+    }
     await phone.context().close();
   });
 

@@ -20,6 +20,7 @@ export const router = createRouter({
     { path: '/', name: 'overview', component: () => import('./views/OverviewView.vue') },
     { path: '/devices/:id(\\d{1,15})/:tab(\\w+)?', name: 'device', component: () => import('./views/DeviceView.vue') },
     { path: '/logs', name: 'logs', component: () => import('./views/LogsView.vue') },
+    { path: '/usage', name: 'usage', component: () => import('./views/UsageView.vue') },
     { path: '/events', name: 'events', component: () => import('./views/EventsView.vue') },
     {
       path: '/settings/:section(\\w+)?',

@@ -2,6 +2,11 @@
 
 import { decode, type Decoder } from '../lib/decode';
 import * as model from './model';
+import type { paths } from './schema';
+
+/** Paths of the server's OpenAPI document, as `/devices/7` where it says `/devices/{id}`. */
+type Known = { [P in keyof paths]: P extends `/api/v1${infer Rest}` ? Filled<Rest> : never }[keyof paths];
+type Filled<P extends string> = P extends `${infer Before}{id}${infer After}` ? `${Before}${number}${After}` : P;
 
 /** Longest wait for an answer; a query over a year takes well under a second. */
 const ANSWER_MS_MAX = 20_000;
@@ -63,6 +68,19 @@ export const api = {
   query: (parameters: Parameters, signal?: AbortSignal) => get('/query', parameters, model.queryAnswer, signal),
   summary: (zone: string, signal?: AbortSignal) => get('/summary', { tz: zone }, model.summary, signal),
   logs: (parameters: Parameters, signal?: AbortSignal) => get('/logs', parameters, model.logPage, signal),
+  users: (signal?: AbortSignal) => get('/users', {}, model.userList, signal),
+  addUser: (fields: { username: string; password: string; role: string }) => send('POST', '/users', model.oneUser, fields),
+  editUser: (id: number, fields: { role?: string; password?: string }) => send('PATCH', `/users/${id}`, model.oneUser, fields),
+  deleteUser: (id: number) => send('DELETE', `/users/${id}`, nothing),
+  changePassword: (current_password: string, new_password: string) => send('POST', '/password', nothing, { current_password, new_password }),
+  sessions: (signal?: AbortSignal) => get('/sessions', {}, model.sessionList, signal),
+  endSession: (id: number) => send('DELETE', `/sessions/${id}`, nothing),
+  tokens: (signal?: AbortSignal) => get('/tokens', {}, model.tokenList, signal),
+  makeToken: (fields: { name: string; scope: string; expires_ms?: number }) => send('POST', '/tokens', model.tokenMade, fields),
+  revokeToken: (id: number) => send('DELETE', `/tokens/${id}`, nothing),
+  usage: (parameters: Parameters, signal?: AbortSignal) => get('/usage', parameters, model.usage, signal),
+  prices: (signal?: AbortSignal) => get('/prices', {}, model.prices, signal),
+  setPrices: (table: Pick<model.Prices, 'prices' | 'default'>) => send('PUT', '/prices', model.prices, table),
   storage: (signal?: AbortSignal) => get('/storage', {}, model.storage, signal),
   events: (parameters: Parameters, signal?: AbortSignal) => get('/events', parameters, model.eventPage, signal),
 };
@@ -76,11 +94,11 @@ export interface DeviceFields {
 
 const nothing: Decoder<null> = () => null;
 
-function get<T>(path: string, parameters: Parameters, decoder: Decoder<T>, signal?: AbortSignal): Promise<T> {
+function get<T>(path: Known, parameters: Parameters, decoder: Decoder<T>, signal?: AbortSignal): Promise<T> {
   return call(path + queryString(parameters), { method: 'GET' }, decoder, signal);
 }
 
-function send<T>(method: 'POST' | 'PATCH' | 'DELETE', path: string, decoder: Decoder<T>, body?: object): Promise<T> {
+function send<T>(method: 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: Known, decoder: Decoder<T>, body?: object): Promise<T> {
   const headers: Record<string, string> = {};
   if (csrfToken !== null) headers['X-CSRF-Token'] = csrfToken;
   if (body === undefined) return call(path, { method, headers }, decoder);

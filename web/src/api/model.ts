@@ -33,8 +33,10 @@ const deviceType: Decoder<DeviceType> = (value, path) =>
 const logLevel: Decoder<LogLevel> = (value, path) => LOG_LEVELS.find((known) => known === string(value, path)) ?? 'info';
 
 export const session = object({
-  user: object({ username: string, role: string }),
+  user: object({ id: withDefault(number, () => 0), username: string, role: string }),
   csrf_token: string,
+  /** `plain`: what is typed can be read by everybody on the way. */
+  transport: withDefault(string, () => 'tls'),
 });
 export type Session = Of<typeof session>;
 
@@ -68,6 +70,10 @@ export type Facts = Of<typeof facts>;
 const values = recordOf(number);
 export type Values = Of<typeof values>;
 
+const spent = object({ tokens: number, cost_usd: number, basis: withDefault(array(string), () => []) });
+export type Spent = Of<typeof spent>;
+const spentDays = object({ today: spent, yesterday: spent, month: spent, total: spent });
+
 export const device = object({
   id: number,
   name: string,
@@ -86,8 +92,7 @@ export const device = object({
   latest_ms: nullable(number),
   latest: withDefault(values, () => ({})),
   tokens_today: withDefault(number, () => 0),
-  /** Null where the server does not say it. */
-  cost_today_usd: nullable(number),
+  usage: nullable(spentDays),
 });
 export type Device = Of<typeof device>;
 
@@ -127,13 +132,15 @@ export const queryAnswer = object({
 });
 export type QueryAnswer = Of<typeof queryAnswer>;
 
-const perDay = object({ today: number, yesterday: number, total: number });
+const words = withDefault(array(string), () => []);
+const perDay = object({ today: number, yesterday: number, month: withDefault(number, () => 0), total: number });
 
 export const summary = object({
   now_ms: number,
   devices: object({ online: number, degraded: number, offline: number, new: number, total: number }),
   tokens: perDay,
   cost_usd: perDay,
+  cost_basis: withDefault(object({ today: words, yesterday: words, month: words, total: words }), () => ({ today: [], yesterday: [], month: [], total: [] })),
   errors_24h: number,
   storage: object({ bytes: number, samples: number }),
   version: string,
@@ -213,3 +220,54 @@ export const storage = object({
   rows_refused: withDefault(number, () => 0),
 });
 export type Storage = Of<typeof storage>;
+
+const user = object({ id: number, username: string, role: string, created_ms: number, seen_ms: nullable(number) });
+export type User = Of<typeof user>;
+export const userList = object({ users: array(user) });
+export const oneUser = object({ user });
+
+const signedIn = object({ id: number, username: string, created_ms: number, used_ms: number, address: string, client: string, current: boolean });
+export type SignedIn = Of<typeof signedIn>;
+export const sessionList = object({ sessions: array(signedIn) });
+
+const apiToken = object({
+  id: number,
+  name: string,
+  scope: string,
+  username: string,
+  created_ms: number,
+  expires_ms: nullable(number),
+  used_ms: nullable(number),
+});
+export type ApiToken = Of<typeof apiToken>;
+export const tokenList = object({ tokens: array(apiToken), now_ms: number });
+export const tokenMade = object({ token: string, api_token: apiToken });
+
+const tokenCounts = { tokens: number, input: number, output: number, cache_read: number, cache_write: number, messages: withDefault(number, () => 0) };
+const figures = {
+  ...tokenCounts,
+  cost_usd: number,
+  cost: object({ reported_usd: number, price_table_usd: number, default_usd: number, unknown_tokens: number }),
+};
+export type UsageFigures = Of<typeof usageTotal>;
+const usageTotal = object(figures);
+const usageRow = object({
+  ...figures,
+  day: text,
+  device: nullable(number),
+  device_name: text,
+  agent: text,
+  provider: text,
+  model: text,
+});
+export type UsageRow = Of<typeof usageRow>;
+export const usage = object({ from: string, to: string, tz: string, by: array(string), rows: array(usageRow), total: usageTotal });
+export type Usage = Of<typeof usage>;
+
+const tokenPrices = { input: number, output: number, cache_read: number, cache_write: number };
+const price = object({ provider: string, model: string, from: string, ...tokenPrices });
+export type Price = Of<typeof price>;
+const usedModel = object({ provider: string, model: string, tokens: number, unreported_tokens: number, last_used: string, basis: string });
+export type UsedModel = Of<typeof usedModel>;
+export const prices = object({ prices: array(price), default: nullable(object(tokenPrices)), models: array(usedModel) });
+export type Prices = Of<typeof prices>;

@@ -23,7 +23,7 @@ export function deviceCsv(devices: readonly Device[]): string {
       hottest(device.latest),
       device.latest['uptime_s'],
       device.tokens_today,
-      device.cost_today_usd,
+      device.usage?.today.cost_usd,
       device.facts.openclaw_version,
       device.agent_version,
       csvTime(device.last_seen_ms),

@@ -80,7 +80,7 @@ const FIGURE: Record<Exclude<SortKey, 'name' | 'needs' | 'version' | 'agent'>, (
   load: (device) => device.latest['load1'] ?? null,
   temperature: (device) => hottest(device.latest),
   tokens: (device) => device.tokens_today,
-  cost: (device) => device.cost_today_usd,
+  cost: (device) => device.usage?.today.cost_usd ?? null,
   uptime: (device) => device.latest['uptime_s'] ?? null,
   seen: (device) => device.last_seen_ms,
 };

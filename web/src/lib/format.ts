@@ -53,6 +53,11 @@ export function money(value: number, language: Language): string {
   return moneyFormat(LOCALE[language]).format(value);
 }
 
+/** `a, b`, `a、b`: a few words after each other. */
+export function listText(parts: readonly string[], language: Language): string {
+  return new Intl.ListFormat(LOCALE[language], { style: 'narrow', type: 'unit' }).format(parts);
+}
+
 const moneyFormats = new Map<string, Intl.NumberFormat>();
 
 function moneyFormat(locale: string): Intl.NumberFormat {
@@ -186,10 +191,23 @@ export function dayTitle(t_ms: number, now_ms: number, language: Language, today
   return formatted(t_ms, language, { weekday: 'long', day: 'numeric', month: 'long', ...year });
 }
 
+/** `12 Mar` of `2026-03-12`; long: `Thursday, 12 March 2026`. The day is one of a calendar, not a moment. */
+export function dayText(day: string, language: Language, long: boolean): string {
+  const options: Intl.DateTimeFormatOptions = long
+    ? { weekday: 'short', day: 'numeric', month: 'long', year: 'numeric' }
+    : { day: 'numeric', month: 'short' };
+  return formatted(Date.parse(`${day}T00:00:00Z`), language, { timeZone: 'UTC', ...options });
+}
+
+/** `March 2026` of `2026-03`. */
+export function monthText(month: string, language: Language): string {
+  return formatted(Date.parse(`${month}-01T00:00:00Z`), language, { timeZone: 'UTC', month: 'short', year: 'numeric' });
+}
+
 /** A tick of a time axis: seconds only where ticks are that near, the date at midnight and on long ranges. */
 export function axisTime(t_ms: number, range_ms: number, language: Language): string {
   const at = new Date(t_ms);
-  if (range_ms <= 4 * MINUTE) return clock(t_ms, language);
+  if (range_ms <= 8 * MINUTE) return clock(t_ms, language);
   const midnight = at.getHours() === 0 && at.getMinutes() === 0;
   if (range_ms <= 2 * DAY && !midnight) return formatted(t_ms, language, { hour: '2-digit', minute: '2-digit' });
   if (range_ms <= 2 * DAY || range_ms <= 120 * DAY) {

@@ -1,6 +1,6 @@
 /** Keys of the page: what a key press means. Pure; `state/keys.ts` carries it out. */
 
-export const PLACES = { o: 'overview', l: 'logs', e: 'events', s: 'settings' } as const;
+export const PLACES = { o: 'overview', t: 'usage', l: 'logs', e: 'events', s: 'settings' } as const;
 export type Place = (typeof PLACES)[keyof typeof PLACES];
 
 export type Command = { do: 'go'; to: Place } | { do: 'search' } | { do: 'move'; by: 1 | -1 } | { do: 'help' };
