@@ -93,6 +93,17 @@ impl File {
         if !dir.join(self.name).is_file() {
             return Ok(vec![format!("{} is missing", self.name)]);
         }
+        match self.ask(dir) {
+            // The power failed while the file was being made. To see what it holds it would have to be written to.
+            Err(Error::Sqlite(e)) if is_cut_off(&e) => {
+                let what = "was being made when it was cut off; start the server once, which finishes it";
+                Ok(vec![format!("{} {what}", self.name)])
+            }
+            other => other,
+        }
+    }
+
+    fn ask(&self, dir: &Path) -> Result<Vec<String>> {
         self.readers(dir).with(|db| {
             let known = self.migrations.len() as i64;
             let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -123,6 +134,11 @@ impl File {
             .map(|m| m.len())
             .sum()
     }
+}
+
+/// Is there a rollback journal to be rolled back first?
+fn is_cut_off(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|e| e.extended_code == rusqlite::ffi::SQLITE_READONLY_ROLLBACK)
 }
 
 /// Read-only connections, made when needed, a bounded number kept.
@@ -226,6 +242,27 @@ mod tests {
         name: "x.db",
         migrations: &["CREATE TABLE a (b INTEGER) STRICT", "ALTER TABLE a ADD COLUMN c INTEGER"],
     };
+
+    #[test]
+    fn a_file_that_was_cut_off_while_it_was_made_is_told_and_opens() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("left");
+        std::fs::create_dir(&place).unwrap();
+        let db = Connection::open(dir.path().join("x.db")).unwrap();
+        db.pragma_update(None, "cache_size", 1).unwrap();
+        // More than the cache holds: part of it goes to the file, with what undoes it in the journal.
+        db.execute_batch("CREATE TABLE a (b INTEGER) STRICT; BEGIN").unwrap();
+        for i in 0..20_000 {
+            db.execute("INSERT INTO a VALUES (?1)", [i]).unwrap();
+        }
+        for name in ["x.db", "x.db-journal"] {
+            std::fs::copy(dir.path().join(name), place.join(name)).unwrap();
+        }
+        let said = ONE.check(&place).unwrap();
+        assert!(said.len() == 1 && said[0].contains("start the server once"), "{said:?}");
+        let db = Connection::open(place.join("x.db")).unwrap();
+        assert_eq!(db.query_row("SELECT count(*) FROM a", [], |r| r.get::<_, i64>(0)).unwrap(), 0);
+    }
 
     #[test]
     fn an_older_file_is_brought_forward_and_a_newer_one_refused_untouched() {

@@ -9,11 +9,13 @@ mod damage;
 mod devices;
 mod disk_full;
 mod durability;
+mod flips;
 mod journal;
 mod ledger;
 mod limits;
 mod maintenance;
 mod model;
+mod power;
 mod retention;
 
 use std::sync::mpsc;
