@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use parking_lot::RwLock;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// Facts and states kept per device; a new name past it is left out.
 pub const FACTS_MAX: usize = 64;
@@ -64,7 +64,7 @@ pub struct Registry {
     keys: ArcSwap<HashMap<[u8; 32], DeviceId>>,
     version: AtomicU64,
     edited_version: AtomicU64,
-    started_ms: Timestamp,
+    started_ms: AtomicI64,
 }
 
 impl Registry {
@@ -77,7 +77,7 @@ impl Registry {
             keys: ArcSwap::from_pointee(keys),
             version: AtomicU64::new(1),
             edited_version: AtomicU64::new(0),
-            started_ms: now,
+            started_ms: AtomicI64::new(now),
         }
     }
 
@@ -213,11 +213,23 @@ impl Registry {
 
     /// Judges every device. Returns what happened, to be remembered.
     pub fn judge(&self, now: Timestamp) -> Vec<Happening> {
+        // The clock went back: what is known of then is that the devices were heard until now. Else they would count as
+        // heard for as long as the clock was ahead.
+        let is_ahead = |t: Timestamp| t.saturating_sub(now) > presence::SILENCE_MIN_MS;
+        if is_ahead(self.started_ms.load(Ordering::Relaxed)) {
+            self.started_ms.store(now, Ordering::Relaxed);
+        }
+        let started_ms = self.started_ms.load(Ordering::Relaxed);
         let mut happenings = Vec::new();
         let mut devices = self.devices.write();
         for device in devices.values_mut() {
+            let status = &mut device.record.status;
+            if status.last_seen_ms.is_some_and(is_ahead) {
+                status.last_seen_ms = Some(now);
+                device.unkept = true;
+            }
             let status = &device.record.status;
-            let heard = status.last_seen_ms.unwrap_or(self.started_ms).max(self.started_ms);
+            let heard = status.last_seen_ms.unwrap_or(started_ms).max(started_ms);
             let (state, reason) =
                 presence::judge(status.last_seen_ms, heard, device.interval.ms(), &status.states, now);
             // A report brings a device back, at its time; silence alone can only take it away.

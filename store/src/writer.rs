@@ -244,7 +244,9 @@ impl Writer {
 
     fn tick(&mut self, now: Timestamp) {
         let (_, opened, ..) = self.shared.head.open_generation();
-        if opened.is_some_and(|opened| now.saturating_sub(opened) >= GENERATION_AGE_MAX_MS) {
+        // Also when the clock went back: else it would stay open for as long as the clock was ahead.
+        let age_ms = |opened: Timestamp| now.saturating_sub(opened).unsigned_abs();
+        if opened.is_some_and(|opened| age_ms(opened) >= GENERATION_AGE_MAX_MS as u64) {
             self.close_generation();
         }
         // Who is judged while they cannot be recorded is judged at a later tick.

@@ -5,6 +5,7 @@
 mod accounts;
 mod backup;
 mod check;
+mod clock;
 mod damage;
 mod devices;
 mod disk_full;
