@@ -1,5 +1,6 @@
 //! Admission: what of a report may be stored, and what is wrong with the rest. Pure: time is an argument.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use store::{CostBasis, Level, LogLine, Timestamp, UsageEvent};
@@ -134,6 +135,14 @@ impl Verdict {
 fn judge_rows(rows: &wire::Rows, now: Timestamp, policy: &Policy) -> Vec<Option<Verdict>> {
     let newest = now.saturating_add(policy.future_ms_max);
     let oldest = now.saturating_sub(policy.age_ms_max);
+    // Mostly nothing is wrong, which is seen faster by whole columns than by rows.
+    if rows.t_ms.iter().all(|t| (oldest..=newest).contains(t))
+        && rows.columns.iter().any(|column| column.present == wire::Presence::All)
+        && rows.columns.iter().all(|column| column.values.iter().all(|value| value.is_finite()))
+        && rows.columns.iter().all(|column| canonical(&column.name).is_ok())
+    {
+        return vec![None; rows.len()];
+    }
     let mut verdicts: Vec<Option<Verdict>> = rows
         .t_ms
         .iter()
@@ -169,10 +178,15 @@ fn keep_rows(rows: wire::Rows, verdicts: &[Option<Verdict>]) -> store::Rows {
     let kept: Vec<usize> = (0..verdicts.len()).filter(|&row| verdicts[row].is_none()).collect();
     let all = kept.len() == verdicts.len();
     let mut out = store::Rows::default();
-    let mut numbers: HashMap<String, usize> = HashMap::with_capacity(rows.columns.len());
-    for column in rows.columns {
-        let Ok(metric) = canonical(&column.name) else { continue };
-        let metric = metric.into_owned();
+    // As they were sent no two names are the same; only one that is spelt anew can meet another.
+    let respelt = |column: &wire::Column| matches!(canonical(&column.name), Ok(Cow::Owned(_)));
+    let mut numbers: Option<HashMap<String, usize>> = rows.columns.iter().any(respelt).then(HashMap::new);
+    for mut column in rows.columns {
+        match canonical(&column.name) {
+            Ok(Cow::Borrowed(_)) => {}
+            Ok(Cow::Owned(respelt)) => column.name = respelt,
+            Err(_) => continue,
+        }
         let kind = match column.kind {
             wire::Kind::Gauge => store::Kind::Gauge,
             wire::Kind::Counter => store::Kind::Counter,
@@ -187,14 +201,15 @@ fn keep_rows(rows: wire::Rows, verdicts: &[Option<Verdict>]) -> store::Rows {
         if present.count(kept.len()) == 0 {
             continue;
         }
-        let column = store::Column { metric, kind, values, present };
-        match numbers.get(&column.metric) {
-            Some(&number) => join(&mut out.columns[number], column),
-            None => {
-                numbers.insert(column.metric.clone(), out.columns.len());
-                out.columns.push(column);
+        let column = store::Column { metric: column.name, kind, values, present };
+        if let Some(numbers) = &mut numbers {
+            if let Some(&number) = numbers.get(&column.metric) {
+                join(&mut out.columns[number], column);
+                continue;
             }
+            numbers.insert(column.metric.clone(), out.columns.len());
         }
+        out.columns.push(column);
     }
     out.t_ms = if all { rows.t_ms } else { kept.iter().map(|&row| rows.t_ms[row]).collect() };
     out

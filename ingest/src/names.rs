@@ -1,11 +1,37 @@
 //! One spelling for each metric: labels in the order of their names.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::HashSet;
 
 use wire::name::{self, NameFault};
 
+/// Names that a thread remembers as good; when there are more it begins anew.
+const REMEMBERED_MAX: usize = 8_192;
+
 /// The name with its labels sorted, so that `a{y="1",x="2"}` and `a{x="2",y="1"}` are one metric.
+///
+/// Devices send the same names again and again: each thread remembers those that were found to be good as they are.
 pub(crate) fn canonical(name: &str) -> Result<Cow<'_, str>, NameFault> {
+    thread_local! {
+        static GOOD: RefCell<HashSet<Box<str>, foldhash::fast::RandomState>> = RefCell::default();
+    }
+    if GOOD.with_borrow(|good| good.contains(name)) {
+        return Ok(Cow::Borrowed(name));
+    }
+    let canonical = sorted(name)?;
+    if let Cow::Borrowed(name) = canonical {
+        GOOD.with_borrow_mut(|good| {
+            if good.len() == REMEMBERED_MAX {
+                good.clear();
+            }
+            good.insert(name.into());
+        });
+    }
+    Ok(canonical)
+}
+
+fn sorted(name: &str) -> Result<Cow<'_, str>, NameFault> {
     name::check(name)?;
     let Some((base, labels)) = name.split_once('{') else { return Ok(Cow::Borrowed(name)) };
     let labels = labels.strip_suffix('}').unwrap_or(labels);
@@ -48,6 +74,7 @@ mod tests {
     #[track_caller]
     fn check(name: &str, expected: &str) {
         assert_eq!(canonical(name).unwrap(), expected);
+        assert_eq!(canonical(name).unwrap(), expected, "as it was the first time");
         assert_eq!(canonical(expected).unwrap(), expected, "sorting twice changes nothing more");
     }
 

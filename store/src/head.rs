@@ -29,7 +29,7 @@ pub struct Buffer {
     pub t_ms: Vec<Timestamp>,
     /// Their columns; a shorter one has no value in the rows past its end.
     pub columns: Vec<BufferColumn>,
-    places: HashMap<u32, usize>,
+    places: HashMap<u32, usize, foldhash::fast::RandomState>,
 }
 
 /// One metric's values in a buffer.
@@ -62,10 +62,26 @@ impl BufferColumn {
     fn push(&mut self, at: usize, values: &[f64], present: &Presence) {
         self.values.resize(at, 0.0);
         self.values.extend_from_slice(values);
-        self.present.resize(self.values.len().div_ceil(64), 0);
-        for i in (0..values.len()).filter(|&i| present.has(i)) {
-            self.present[(at + i) / 64] |= 1 << ((at + i) % 64);
+        let rows = self.values.len();
+        self.present.resize(rows.div_ceil(64), 0);
+        match present {
+            Presence::All => set_all(&mut self.present, at, rows),
+            Presence::Bits(_) => {
+                for i in (0..values.len()).filter(|&i| present.has(i)) {
+                    self.present[(at + i) / 64] |= 1 << ((at + i) % 64);
+                }
+            }
         }
+    }
+}
+
+/// Sets the bits `from..to`.
+fn set_all(words: &mut [u64], from: usize, to: usize) {
+    let mut bit = from;
+    while bit < to {
+        let inside = (64 - bit % 64).min(to - bit);
+        words[bit / 64] |= (u64::MAX >> (64 - inside)) << (bit % 64);
+        bit += inside;
     }
 }
 
@@ -185,5 +201,20 @@ impl Head {
         let sealing = state.sealing.as_ref().and_then(|g| g.streams.get(&stream));
         let buffers: Vec<&Buffer> = sealing.into_iter().chain(state.open.streams.get(&stream)).collect();
         look(&buffers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_are_set_across_words() {
+        for (from, to) in [(0, 0), (0, 1), (3, 64), (63, 65), (64, 128), (5, 190)] {
+            let mut words = [0; 3];
+            set_all(&mut words, from, to);
+            let set: Vec<usize> = (0..192).filter(|i| words[i / 64] >> (i % 64) & 1 == 1).collect();
+            assert_eq!(set, (from..to).collect::<Vec<_>>());
+        }
     }
 }

@@ -11,7 +11,7 @@ pub struct Dictionary(RwLock<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    numbers: HashMap<Arc<str>, u32>,
+    numbers: HashMap<Arc<str>, u32, foldhash::fast::RandomState>,
     names: Vec<Arc<str>>,
 }
 
@@ -33,9 +33,10 @@ impl Dictionary {
         *inner.numbers.entry(name).or_insert(number)
     }
 
-    /// The number of a name, if it has one.
-    pub fn number(&self, name: &str) -> Option<u32> {
-        self.0.read().numbers.get(name).copied()
+    /// The numbers of names; `None` for one that has none yet.
+    pub fn numbers<'a>(&self, names: impl Iterator<Item = &'a str>) -> Vec<Option<u32>> {
+        let inner = self.0.read();
+        names.map(|name| inner.numbers.get(name).copied()).collect()
     }
 
     /// The name of a number.

@@ -6,6 +6,7 @@ use crate::tail::StoredBatch;
 use crate::types::{DeviceId, Kind, Timestamp};
 use crate::{DeviceProfile, DeviceState, DeviceView};
 use arc_swap::ArcSwap;
+use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -40,9 +41,9 @@ pub struct DeviceStatus {
 struct Device {
     record: DeviceRecord,
     interval: Interval,
-    series: HashMap<u32, Kind>,
+    series: HashMap<u32, Kind, RandomState>,
     latest_ms: Option<Timestamp>,
-    latest: HashMap<u32, (Timestamp, f64)>,
+    latest: HashMap<u32, (Timestamp, f64), RandomState>,
     watched_until: Timestamp,
     version: u64,
     /// The status has changed since it was last kept.
@@ -147,13 +148,14 @@ impl Registry {
         self.devices.read().get(&id).map(|d| d.record.clone())
     }
 
-    /// Marks which columns would be past the device's bound of `most` metrics; `None`: no such device.
-    pub fn refused_columns(&self, id: DeviceId, metrics: &[u32], most: usize) -> Option<Vec<bool>> {
+    /// Marks which columns would be past the device's bound of `most` metrics, a new metric having no number yet; `None`:
+    /// no such device.
+    pub fn refused_columns(&self, id: DeviceId, metrics: &[Option<u32>], most: usize) -> Option<Vec<bool>> {
         let devices = self.devices.read();
         let device = devices.get(&id)?;
         let mut room = most.saturating_sub(device.series.len());
-        let refuse = |metric: &u32| {
-            if device.series.contains_key(metric) {
+        let refuse = |metric: &Option<u32>| {
+            if metric.is_some_and(|metric| device.series.contains_key(&metric)) {
                 return false;
             }
             let full = room == 0;
@@ -298,9 +300,9 @@ impl Device {
         Device {
             interval: Interval::restored(record.status.interval_ms),
             record,
-            series: HashMap::new(),
+            series: HashMap::default(),
             latest_ms: None,
-            latest: HashMap::new(),
+            latest: HashMap::default(),
             watched_until: Timestamp::MIN,
             version: 0,
             unkept: false,
@@ -344,13 +346,20 @@ impl Device {
         if batch.agent_version.is_some() {
             status.agent_version.clone_from(&batch.agent_version);
         }
+        // Only the newest row counts; mostly it is the last.
+        let times = &batch.t_ms;
+        let last = if times.is_sorted() {
+            times.len().checked_sub(1)
+        } else {
+            (0..times.len()).max_by_key(|&i| times[i])
+        };
         for column in &batch.columns {
             self.series.insert(column.metric, column.kind);
-            // Only the newest row counts.
-            let newest =
-                (0..batch.t_ms.len()).filter(|&i| column.present.has(i)).max_by_key(|&i| batch.t_ms[i]);
+            let newest = last
+                .filter(|&i| column.present.has(i))
+                .or_else(|| (0..times.len()).filter(|&i| column.present.has(i)).max_by_key(|&i| times[i]));
             if let Some(i) = newest {
-                self.note_latest(column.metric, batch.t_ms[i], column.values[i]);
+                self.note_latest(column.metric, times[i], column.values[i]);
             }
         }
     }

@@ -119,14 +119,29 @@ pub fn rolled_up(layer: &Layer, step_ms: i64, spans: &[TimeRange]) -> Layer {
 
 /// The values of some rows. The same additions in the same order as [`roll_up`], so the same bits.
 fn bucket_of(column: &ColumnIn, rows: Range<usize>) -> Bucket {
-    let mut bucket = Bucket::EMPTY;
     if column.present == Presence::All {
-        column.values[rows].iter().for_each(|&v| bucket.add(&Bucket::of(v), column.kind));
-    } else {
-        for row in rows.filter(|&row| column.present.has(row)) {
-            bucket.add(&Bucket::of(column.values[row]), column.kind);
-        }
+        return bucket_of_values(&column.values[rows], column.kind);
     }
+    let mut bucket = Bucket::EMPTY;
+    for row in rows.filter(|&row| column.present.has(row)) {
+        bucket.add(&Bucket::of(column.values[row]), column.kind);
+    }
+    bucket
+}
+
+fn bucket_of_values(values: &[f64], kind: Kind) -> Bucket {
+    let Some((&first, rest)) = values.split_first() else { return Bucket::EMPTY };
+    let mut bucket = Bucket::of(first);
+    for &v in rest {
+        bucket.sum += v;
+        bucket.min = bucket.min.min(v);
+        bucket.max = bucket.max.max(v);
+    }
+    if kind == Kind::Counter {
+        bucket.increase = values.windows(2).fold(0.0, |sum, pair| sum + (growth(pair[0], pair[1]) + 0.0));
+    }
+    bucket.count = values.len() as u64;
+    bucket.last = values[values.len() - 1];
     bucket
 }
 

@@ -167,19 +167,15 @@ impl Writer {
     fn intern(&self, batch: Batch) -> Option<(StoredBatch, u32)> {
         let dictionary = &self.shared.dictionary;
         // A name that nobody has used yet gets its number only when it is not refused.
-        let numbers: Vec<u32> =
-            batch.rows.columns.iter().map(|c| dictionary.number(&c.metric).unwrap_or(u32::MAX)).collect();
-        let refused = self.shared.registry.refused_columns(
-            batch.device,
-            &numbers,
-            self.shared.limits.metrics_per_device,
-        )?;
+        let numbers = dictionary.numbers(batch.rows.columns.iter().map(|c| c.metric.as_str()));
+        let most = self.shared.limits.metrics_per_device;
+        let refused = self.shared.registry.refused_columns(batch.device, &numbers, most)?;
         let columns_refused = refused.iter().filter(|r| **r).count() as u32;
         self.shared.columns_refused.fetch_add(u64::from(columns_refused), Ordering::Relaxed);
-        let mut refused = refused.into_iter();
-        let stored = StoredBatch::of(batch, |column| {
-            let refused = refused.next().unwrap_or_default();
-            (!refused).then(|| dictionary.intern(&column.metric))
+        let mut places = numbers.into_iter().zip(refused);
+        let stored = StoredBatch::of(batch, |column| match places.next() {
+            Some((number, false)) => Some(number.unwrap_or_else(|| dictionary.intern(&column.metric))),
+            _ => None,
         });
         Some((stored, columns_refused))
     }

@@ -14,13 +14,15 @@ impl Divisor {
         let shift = differing.trailing_zeros().min(62);
         let away = |v: i64| v.wrapping_sub(least) as u64 >> shift;
         // A few values tell when there is none, which is the usual case.
-        let some = (0..16).map(|i| away(values[i * (values.len() - 1) / 15]));
-        let mut common = some.fold(0, gcd);
-        for &v in values {
+        let some = (0..16).map(|i| values[i * (values.len() - 1) / 15]);
+        let mut common = 0u64;
+        for v in some.chain(values.iter().copied()) {
             if common.is_power_of_two() {
                 break;
             }
-            if !away(v).is_multiple_of(common) {
+            if common == 0 {
+                common = away(v);
+            } else if !away(v).is_multiple_of(common) {
                 common = gcd(common, away(v));
             }
         }
