@@ -235,16 +235,20 @@ fn boot_id(device: DeviceId) -> [u8; 16] {
     std::array::from_fn(|i| hash[i])
 }
 
+type Stored = Result<Receipt, Rejected>;
+
 /// Hands batches to the store, a bounded number at a time.
 struct Sender<'a> {
     store: &'a Store,
-    replies: (mpsc::Sender<Result<Receipt, Rejected>>, mpsc::Receiver<Result<Receipt, Rejected>>),
+    reply: mpsc::Sender<Stored>,
+    replies: mpsc::Receiver<Stored>,
     pending: usize,
 }
 
 impl Sender<'_> {
     fn new(store: &Store) -> Sender<'_> {
-        Sender { store, replies: mpsc::channel(), pending: 0 }
+        let (reply, replies) = mpsc::channel();
+        Sender { store, reply, replies, pending: 0 }
     }
 
     fn send(&mut self, batch: Batch) -> anyhow::Result<()> {
@@ -252,7 +256,7 @@ impl Sender<'_> {
             self.wait()?;
         }
         loop {
-            let reply = self.replies.0.clone();
+            let reply = self.reply.clone();
             // Nobody listens any more only after an error.
             let reply = Box::new(move |result| drop(reply.send(result)));
             match self.store.submit(batch.clone(), reply) {
@@ -270,7 +274,7 @@ impl Sender<'_> {
     }
 
     fn wait(&mut self) -> anyhow::Result<()> {
-        let reply = self.replies.1.recv().context("the store ended")?;
+        let reply = self.replies.recv().context("the store ended")?;
         self.pending -= 1;
         ensure!(reply.is_ok(), "the store could not keep rows: {reply:?}");
         Ok(())
