@@ -6,7 +6,6 @@
 
 mod access;
 mod client;
-mod flood;
 mod input;
 mod people;
 mod secrets;

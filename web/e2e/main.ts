@@ -10,8 +10,12 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Browser, Page, Request } from 'playwright-core';
+import { accessible } from './accessible';
+import { badInput } from './bad-input';
 import { Checks, equal, eventually, holds } from './checks';
 import { startAgent, startServer, type Process, type Server } from './processes';
+import { speed } from './speed';
+import { ACCOUNT, at, rowOf, type Stage } from './stage';
 import { Watch, colouredPixels, launch } from './watch';
 
 const ROOT = resolve(import.meta.dirname, '..');
@@ -21,7 +25,6 @@ const AGENT = resolve(process.env['OPENCLAW_WATCH_AGENT_BIN'] ?? join(ROOT, '../
 
 const DESKTOP = { width: 1440, height: 900 };
 const PHONE = { width: 390, height: 844 };
-const ACCOUNT = { username: 'admin', password: 'correct horse battery' };
 const DEVICE = 'test-machine';
 const HOSTILE = '<img src=x onerror=alert(1)>';
 
@@ -61,20 +64,11 @@ export async function main(): Promise<number> {
   return checks.finish();
 }
 
-interface Stage {
-  checks: Checks;
-  browser: Browser;
-  server: Server;
-  agents: Process[];
-  work: string;
-}
-
-async function scenario({ checks, browser, server, agents, work }: Stage): Promise<void> {
+async function scenario({ checks, browser, server, agents, work }: Pick<Stage, 'checks' | 'browser' | 'server' | 'agents' | 'work'>): Promise<void> {
   const watch = new Watch(server.web);
   const page = await watch.open(browser, { viewport: DESKTOP, colorScheme: 'light' });
   page.setDefaultTimeout(STEP_MS_MAX);
-  const at = (test: string): string => `[data-test="${test}"]`;
-  const row = (name: string) => page.locator('[data-device]', { has: page.getByRole('link', { name, exact: true }) });
+  const row = (name: string) => rowOf(page, name);
   const path = (): string => new URL(page.url()).pathname;
   const shoot = (name: string, on: Page = page): Promise<unknown> => on.screenshot({ path: join(OUT, `${name}.png`) });
 
@@ -376,6 +370,11 @@ async function scenario({ checks, browser, server, agents, work }: Stage): Promi
     }
     await phone.context().close();
   });
+
+  const stage: Stage = { checks, browser, server, agents, work, watch, page, shoot };
+  await badInput(stage);
+  await accessible(stage, 1);
+  await speed(stage);
 
   await checks.run('signing out leads to the sign-in, and nothing else can be seen', async () => {
     await page.goto(`${server.web}/`);

@@ -30,6 +30,8 @@ export class Watch {
   readonly foreign: string[] = [];
   /** While the server is down on purpose its absence is no fault of the page. */
   outage = false;
+  /** What a check brings about on purpose, as `text (address)`. */
+  readonly expected: RegExp[] = [];
 
   constructor(private readonly origin: string) {}
 
@@ -52,7 +54,8 @@ export class Watch {
       const { url } = message.location();
       if (EXPECTED.test(url) && EXPECTED_STATUS.test(message.text())) return;
       if (this.outage && /ERR_CONNECTION_REFUSED|WebSocket connection|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET/.test(message.text())) return;
-      this.problems.push(`${message.text()} (${url})`);
+      const problem = `${message.text()} (${url})`;
+      if (!this.expected.some((pattern) => pattern.test(problem))) this.problems.push(problem);
     });
     context.on('weberror', (error) => this.problems.push(`not caught: ${error.error().message}`));
     // A page that runs somebody's alert() has run somebody's code.

@@ -58,8 +58,8 @@ export const api = {
   signIn: (username: string, password: string) => send('POST', '/session', model.session, { username, password }),
   signOut: () => send('DELETE', '/session', nothing),
 
-  devices: (signal?: AbortSignal) => get('/devices', {}, model.deviceList, signal),
-  device: (id: number, signal?: AbortSignal) => get(`/devices/${id}`, {}, model.deviceAnswer, signal),
+  devices: (zone: string, signal?: AbortSignal) => get('/devices', { tz: zone }, model.deviceList, signal),
+  device: (id: number, zone: string, signal?: AbortSignal) => get(`/devices/${id}`, { tz: zone }, model.deviceAnswer, signal),
   addDevice: (body: DeviceFields) => send('POST', '/devices', model.deviceAdded, body),
   editDevice: (id: number, body: Partial<DeviceFields>) => send('PATCH', `/devices/${id}`, model.deviceAnswer, body),
   deleteDevice: (id: number) => send('DELETE', `/devices/${id}`, model.deviceDeleted),

@@ -27,9 +27,10 @@ const entries = new Set<{ subscription: Subscription; listener: Listener }>();
 const phase = ref<Feed['phase']>('off');
 const attempts = ref(0);
 const updated_ms = ref<number | null>(null);
+const unreadable = ref(false);
 
 /** For the header: is the feed up, and how old is what is shown (server's time). */
-export const liveStatus = { phase: readonly(phase), attempts: readonly(attempts), updated_ms: readonly(updated_ms) };
+export const liveStatus = { phase: readonly(phase), attempts: readonly(attempts), updated_ms: readonly(updated_ms), unreadable: readonly(unreadable) };
 
 /** Listens until the returned function is called. */
 export function subscribe(subscription: Subscription, listener: Listener): () => void {
@@ -127,7 +128,9 @@ function receive(data: unknown): void {
   try {
     update = decode(liveMessage, JSON.parse(String(data)));
   } catch {
-    // One message that cannot be read is skipped; the next snapshot brings everything again.
+    // One message that cannot be read is skipped; the next snapshot brings everything again. The person is
+    // told, because a newer server may say what this page cannot show.
+    unreadable.value = true;
     return;
   }
   updated_ms.value = update.t_ms;

@@ -49,7 +49,7 @@ function series(option: ReturnType<typeof timeOption>): DrawnSeries[] {
 
 describe('points', () => {
   const points = (change: Partial<Drawing>, column: (number | null)[]): string =>
-    withBreaks(drawing(change), column)
+    withBreaks({ ...drawing(change), dot_ms: 2 }, column)
       .map(([t_ms, value]) => `${t_ms}:${value}`)
       .join(' ');
 
@@ -57,7 +57,7 @@ describe('points', () => {
     expect(points({ break_ms: 25 }, [1, null, 3, 4])).toBe('0:1 20:3 30:4');
   });
 
-  it('that are far apart are not', () => expect(points({}, [1, null, 3, 4])).toBe('0:1 1:null 20:3 30:4'));
+  it('that are far apart are not', () => expect(points({}, [1, null, 3, 4])).toBe('-1:1 1:1 1:null 20:3 30:4'));
 
   it('are not joined over a gap, however short', () => {
     expect(points({ gaps: [{ from_ms: 11, to_ms: 13, cause: 'server_down' }] }, [1, 2, 3, 4])).toBe('0:1 10:2 11:null 20:3 30:4');
@@ -66,6 +66,16 @@ describe('points', () => {
   it('out of the span are left out, but for the neighbours', () => {
     expect(points({ span: { from_ms: 26, to_ms: 40 } }, [1, 2, 3, 4])).toBe('20:3 30:4');
   });
+});
+
+describe('a single reading', () => {
+  const points = (column: (number | null)[]): string =>
+    withBreaks({ ...drawing({ break_ms: 5 }), dot_ms: 2 }, column)
+      .map(([t_ms, value]) => `${t_ms}:${value}`)
+      .join(' ');
+
+  it('is a short line, so that it is seen', () => expect(points([null, 7, null, null])).toBe('9:7 11:7'));
+  it('beside others too', () => expect(points([1, null, 3, null])).toBe('-1:1 1:1 1:null 19:3 21:3'));
 });
 
 describe('a chart', () => {

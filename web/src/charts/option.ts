@@ -11,6 +11,9 @@ export const PLOT = { left: 64, right: 14, top: 10, bottom: 24 } as const;
 /** A tick of the time axis takes about this much. */
 const TICK_PX = 92;
 
+/** A single reading is this long. */
+const DOT_PX = 3;
+
 export interface Drawing {
   t_ms: readonly number[];
   /** 0: points are single readings and have no band. */
@@ -85,12 +88,13 @@ function roundStep(top: number): number {
 function lineSeries(line: Line, drawing: Drawing, palette: Palette): LineSeries[] {
   const colour = palette[line.colour];
   const common = { type: 'line', silent: true, showSymbol: false, animation: false } as const;
-  const points = (column: Column): Point[] => withBreaks(drawing, column);
+  const dot_ms = ((drawing.span.to_ms - drawing.span.from_ms) / Math.max(1, drawing.width_px)) * DOT_PX;
+  const points = (column: Column): Point[] => withBreaks({ ...drawing, dot_ms }, column);
   const mean: LineSeries = {
     ...common,
     id: line.id,
     data: points(line.columns.avg),
-    lineStyle: { color: colour, width: line.faint ? 1 : 1.6, opacity: line.faint ? 0.38 : 1, join: 'round' },
+    lineStyle: { color: colour, width: line.faint ? 1 : 1.6, opacity: line.faint ? 0.38 : 1, join: 'round', cap: 'round' },
     itemStyle: { color: colour },
     z: line.faint ? 2 : 3,
   };
@@ -110,19 +114,33 @@ function lineSeries(line: Line, drawing: Drawing, palette: Palette): LineSeries[
 }
 
 /** Points within the span (and one on each side), with a hole where nothing was stored. */
-export function withBreaks(drawing: Pick<Drawing, 't_ms' | 'break_ms' | 'span' | 'gaps'>, column: Column): Point[] {
+export function withBreaks(drawing: Pick<Drawing, 't_ms' | 'break_ms' | 'span' | 'gaps'> & { dot_ms: number }, column: Column): Point[] {
   const { t_ms, break_ms, span } = drawing;
   const points: Point[] = [];
   let before: number | null = null;
+  /** Points since the last hole. */
+  let run = 0;
   for (const [index, at] of t_ms.entries()) {
     const value = column[index] ?? null;
     // A row without this metric is no hole: devices report some figures less often.
     if (value === null || at > span.to_ms + break_ms || at < span.from_ms - break_ms) continue;
-    if (before !== null && (at - before > break_ms || crosses(drawing.gaps, before, at))) points.push([before + 1, null]);
+    if (before !== null && (at - before > break_ms || crosses(drawing.gaps, before, at))) {
+      if (run === 1) widen(points, drawing.dot_ms);
+      points.push([before + 1, null]);
+      run = 0;
+    }
     points.push([at, value]);
+    run += 1;
     before = at;
   }
+  if (run === 1) widen(points, drawing.dot_ms);
   return points;
+}
+
+/** A point with no neighbour would be a line of no length: it becomes a short one, so that it is seen. */
+function widen(points: Point[], dot_ms: number): void {
+  const [at, value] = points.pop() ?? [0, null];
+  points.push([at - dot_ms / 2, value], [at + dot_ms / 2, value]);
 }
 
 /** Whether a stretch without figures lies between two points. */

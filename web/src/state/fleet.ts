@@ -4,6 +4,7 @@ import { ref, shallowReactive, shallowRef } from 'vue';
 import { api } from '../api/client';
 import type { Device, LiveUpdate } from '../api/model';
 import { noteServerTime } from './clock';
+import { zone } from './zone';
 
 /** Metrics a row of the overview shows, with every label where a star stands; the live feed is asked for these only. */
 export const ROW_METRICS = [
@@ -32,7 +33,7 @@ export const fleet = {
 };
 
 export async function loadFleet(signal?: AbortSignal): Promise<void> {
-  const answer = await api.devices(signal);
+  const answer = await api.devices(zone.value, signal);
   if (answer.now_ms !== null) noteServerTime(answer.now_ms);
   const known = fleet.devices.value;
   const next = new Map<number, Device>();

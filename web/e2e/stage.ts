@@ -1,0 +1,52 @@
+/** What the parts of the browser test share. */
+
+import type { Browser, Locator, Page } from 'playwright-core';
+import type { Checks } from './checks';
+import type { Process, Server } from './processes';
+import type { Watch } from './watch';
+
+export interface Stage {
+  checks: Checks;
+  browser: Browser;
+  server: Server;
+  agents: Process[];
+  /** Folder for what the test's programs keep. */
+  work: string;
+  watch: Watch;
+  /** Signed in as the administrator. */
+  page: Page;
+  shoot(name: string, on?: Page): Promise<unknown>;
+}
+
+export const ACCOUNT = { username: 'admin', password: 'correct horse battery' };
+
+/** `[data-test=…]`. */
+export function at(test: string): string {
+  return `[data-test="${test}"]`;
+}
+
+/** A device's row or card in the overview. */
+export function rowOf(page: Page, name: string): Locator {
+  return page.locator('[data-device]', { has: page.getByRole('link', { name, exact: true }) });
+}
+
+/** Calls the API with the page's session. */
+export async function call(page: Page, web: string, method: 'POST' | 'DELETE', path: string, data?: unknown): Promise<unknown> {
+  const session = (await (await page.request.get(`${web}/api/v1/session`)).json()) as { csrf_token: string };
+  const answer = await page.request.fetch(`${web}${path}`, {
+    method,
+    headers: { 'x-csrf-token': session.csrf_token, origin: web, 'content-type': 'application/json' },
+    ...(data === undefined ? {} : { data: JSON.stringify(data) }),
+  });
+  const text = await answer.text();
+  if (!answer.ok()) throw new Error(`${method} ${path}: ${answer.status()} ${text}`);
+  return text === '' ? null : (JSON.parse(text) as unknown);
+}
+
+export async function addDevice(page: Page, web: string, name: string): Promise<{ id: number; key: string }> {
+  const added = (await call(page, web, 'POST', '/api/v1/devices', { name, device_type: 'other', tags: [], notes: '' })) as {
+    device: { id: number };
+    api_key: string;
+  };
+  return { id: added.device.id, key: added.api_key };
+}
