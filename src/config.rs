@@ -72,6 +72,8 @@ pub enum Task {
     Restore(Config, PathBuf),
     /// Give the account of this name, or the only administrator, another password.
     ResetPassword(Config, Option<String>),
+    /// Take over this database of the older server, whose times without a zone are of this one.
+    Import(Config, PathBuf, String),
     /// Print this and be done.
     Print(String),
 }
@@ -157,6 +159,20 @@ fn command() -> Command {
                 .arg(file("The backup to read")),
         )
         .subcommand(
+            Command::new("import")
+                .about(
+                    "Take over the older Python server's SQLite database, devices, history and errors, while no server \
+                     runs on the data folder; importing twice changes nothing",
+                )
+                .arg(file("The older server's database"))
+                .arg(
+                    Arg::new("tz")
+                        .long("tz")
+                        .value_name("ZONE")
+                        .help("IANA zone of times that are written without one [default: UTC]"),
+                ),
+        )
+        .subcommand(
             Command::new("reset-password")
                 .about("Give an account a new password and end its sessions, while the server runs or not")
                 .arg(Arg::new("username").value_name("USERNAME").help("Whose; may be left out where there is one administrator")),
@@ -211,6 +227,11 @@ fn load(matches: &ArgMatches, sources: &Sources<'_>) -> Result<Task, Faults> {
         Some("check") => Ok(Task::Check(config)),
         Some("backup") => Ok(Task::Backup(config, file_of(matches))),
         Some("restore") => Ok(Task::Restore(config, file_of(matches))),
+        Some("import") => {
+            let zone =
+                matches.subcommand_matches("import").and_then(|of| of.get_one::<String>("tz").cloned());
+            Ok(Task::Import(config, file_of(matches), zone.unwrap_or_else(|| "UTC".into())))
+        }
         Some("reset-password") => {
             let of = matches.subcommand_matches("reset-password");
             Ok(Task::ResetPassword(config, of.and_then(|of| of.get_one::<String>("username").cloned())))

@@ -4,6 +4,7 @@ mod backup;
 mod check;
 mod config;
 mod healthcheck;
+mod import;
 mod keys;
 mod limits;
 mod reset_password;
@@ -38,6 +39,9 @@ fn main() -> ExitCode {
         Ok(Task::Restore(config, file)) => done(backup::restore(&file, &config.data_dir)),
         Ok(Task::ResetPassword(config, username)) => {
             done(reset_password::run(&config.data_dir, username.as_deref()))
+        }
+        Ok(Task::Import(config, from, zone)) => {
+            done(import::run(serve::store_options(&config), &from, &zone, serve::now()))
         }
         Ok(Task::Serve(config)) => {
             log_to_stderr(&config);

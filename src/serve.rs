@@ -41,12 +41,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let (web_addr, ingest_addr) = (web.local_addr()?, ingest.local_addr()?);
 
     let transport = transport(&config)?;
-    let options = store::Options {
-        dir: config.data_dir.clone(),
-        retention: config.retention,
-        limits: config.limits,
-        frames: Some(Arc::new(ingest::read_frame)),
-    };
+    let options = store_options(&config);
     let opened = tokio::select! {
         opened = blocking(move || Store::open(options, now())) => opened?,
         // Recovery may take long; nothing is lost when it is cut off.
@@ -152,7 +147,18 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.context("a call of the store ended early")
 }
 
-fn now() -> Timestamp {
+/// How the store of a configuration is opened.
+pub fn store_options(config: &Config) -> store::Options {
+    store::Options {
+        dir: config.data_dir.clone(),
+        retention: config.retention,
+        limits: config.limits,
+        frames: Some(Arc::new(ingest::read_frame)),
+    }
+}
+
+/// The time of the system's clock.
+pub fn now() -> Timestamp {
     // Before 1970 there is nothing to tell.
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::try_from(since_1970.as_millis()).unwrap_or(Timestamp::MAX)

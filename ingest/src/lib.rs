@@ -14,5 +14,6 @@ mod serve;
 
 pub use admit::Policy;
 pub use front::{BindError, Limits, Rate, bind};
+pub use older::{error_line as older_error, status_batch as older_status};
 pub use report::read_frame;
 pub use serve::{Clock, Ingest, Options, PATHS, Path, Rule, run};

@@ -101,7 +101,8 @@ fn parse(body: &Bytes) -> Result<Flat, ApiError> {
     }
 }
 
-fn status_batch(device: DeviceId, now: Timestamp, body: &Flat) -> Batch {
+/// What a status report of the older agent says, as one row of this moment.
+pub fn status_batch(device: DeviceId, now: Timestamp, body: &Flat) -> Batch {
     let columns: Vec<Column> = METRICS
         .iter()
         .filter_map(|(field, metric)| {
@@ -126,6 +127,11 @@ fn status_batch(device: DeviceId, now: Timestamp, body: &Flat) -> Batch {
         rows: Rows { t_ms, columns },
         ..empty_batch(device, now)
     }
+}
+
+/// What an error report of the older agent says, as a log line of this moment; `None` when it says nothing.
+pub fn error_line(device: DeviceId, now: Timestamp, body: &Flat) -> Option<Batch> {
+    error_batch(device, now, body).ok()
 }
 
 fn error_batch(device: DeviceId, now: Timestamp, body: &Flat) -> Result<Batch, ApiError> {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "the helpers belong to tests: a panic is how they report")]
 
 mod backup;
+mod import;
 mod kill;
 mod manifests;
 mod process;

@@ -108,6 +108,19 @@ impl Server {
         (status.code(), rest)
     }
 
+    /// Makes the account, or signs in where there is one.
+    pub fn set_up_or_sign_in(&self) -> Person {
+        if self.sign_up.is_some() {
+            return self.set_up();
+        }
+        let person = Person { agent: agent(), cookie: String::new(), csrf: String::new() };
+        let body = json!({"username": "admin", "password": PASSWORD});
+        let url = format!("http://{}/api/v1/session", self.web);
+        let (status, body, cookie) = person.request("POST", &url, &body);
+        assert_eq!(status, 200, "{body}");
+        Person { cookie: cookie.unwrap(), csrf: body["csrf_token"].as_str().unwrap().into(), ..person }
+    }
+
     /// Uses the sign-up link.
     pub fn set_up(&self) -> Person {
         let (url, token) = self.sign_up.as_ref().unwrap().split_once("/setup?token=").unwrap();

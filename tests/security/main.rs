@@ -6,6 +6,7 @@
 
 mod access;
 mod client;
+mod flood;
 mod input;
 mod people;
 mod secrets;

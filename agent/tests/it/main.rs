@@ -197,6 +197,35 @@ fn what_was_not_acknowledged_is_sent_again_as_the_same_bytes() {
     drop(agent);
 }
 
+#[test]
+fn whatever_a_server_answers_every_report_arrives_in_the_end() {
+    let home = tempfile::tempdir().unwrap();
+    // Each is followed by a good one, so that the waits stay short.
+    let server = Server::start(&[
+        "429 Slow\r\nRetry-After: 1\r\n\r\n",
+        OK,
+        "500 Broken\r\n\r\n<html>",
+        OK,
+        "\x00\x01 garbage\r\n\x7f",
+        OK,
+        "200 OK\r\nContent-Length: 900\r\n\r\n{\"accepted\":1",
+    ]);
+    let agent = start(home.path(), &server.url, &EACH_SECOND);
+    let (mut times, mut requests) = (BTreeMap::new(), 0);
+    let begun = Instant::now();
+    // The last of these answers is no server's of ours and has its reporter wait for a minute; that it
+    // waits is what is tested elsewhere.
+    while requests < 7 {
+        assert!(begun.elapsed() < PATIENCE, "{requests} requests: {times:?}");
+        let report = server.report();
+        requests += 1;
+        times.insert(boot(&report).1, report.rows.t_ms[0]);
+    }
+    assert!(times.keys().copied().eq(0..times.len() as u64), "no number is missing: {times:?}");
+    assert!(times.values().is_sorted_by(|a, b| a < b), "time goes on: {times:?}");
+    drop(agent);
+}
+
 /// The reports that an agent with this folder has on disk.
 fn spooled(state_dir: &Path) -> BTreeSet<Key> {
     spooled_frames(state_dir).into_keys().collect()

@@ -207,6 +207,7 @@ impl Fleet {
         devices.extend(self.old.iter().map(|device| (self.old_fate, device)));
         let mut options = store::Options::new(copy.path());
         options.retention.raw = store::Keep::days(3);
+        options.frames = Some(std::sync::Arc::new(ingest::read_frame));
         let store = Store::open(options, now_ms()).unwrap();
         assert_holds(&store, &devices, &format!("{told}, recovered"));
         store.seal().unwrap();

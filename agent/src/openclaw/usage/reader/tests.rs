@@ -450,3 +450,21 @@ fn what_a_portion_goes_back_over_is_as_if_it_was_never_read() {
     take(&mut portion, "b");
     assert_eq!(portion.events.len(), 2, "it may come again");
 }
+
+#[test]
+fn a_state_folder_that_vanishes_and_comes_back_costs_and_doubles_nothing() {
+    let mut device = Device::new();
+    let writer = device.database(".openclaw/agents/main");
+    add(&writer, "s", 0, 1, &event("a1", 1, 10));
+    drop(writer);
+    device.file(".openclaw/agents/main/sessions/f.jsonl", &[&event("b1", 1, 10)]);
+    assert_eq!((device.deliver(), device.state()), (2, "ok"));
+    let (here, away) = (device.home.path().join(".openclaw"), device.home.path().join("away"));
+    fs::rename(&here, &away).unwrap();
+    assert_eq!((device.deliver(), device.state()), (0, ""), "no OpenClaw here");
+    fs::rename(&away, &here).unwrap();
+    assert_eq!((device.deliver(), device.state()), (0, "ok"));
+    let writer = device.database(".openclaw/agents/main");
+    add(&writer, "s", 1, 2, &event("a2", 2, 10));
+    assert_eq!((device.deliver(), device.total().0), (1, 30));
+}
