@@ -13,6 +13,7 @@ mod devices;
 mod history;
 mod lists;
 mod live;
+mod logs;
 mod metrics;
 mod model;
 mod openapi;

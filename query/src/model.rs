@@ -140,6 +140,13 @@ pub(crate) struct LogBody<'a> {
     level: &'static str,
     source: &'a str,
     message: &'a str,
+    /// The group of lines that say the same: see `/api/v1/logs/groups`.
+    group: String,
+}
+
+/// A group's number as it is written: 16 hexadecimal digits, because JavaScript has no such numbers.
+pub(crate) fn group_text(group: i64) -> String {
+    format!("{:016x}", group as u64)
 }
 
 impl<'a> LogBody<'a> {
@@ -152,6 +159,7 @@ impl<'a> LogBody<'a> {
             level: entry.line.level.as_str(),
             source: &entry.line.source,
             message: &entry.line.message,
+            group: group_text(entry.group),
         }
     }
 }

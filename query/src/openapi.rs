@@ -16,7 +16,7 @@ use crate::accounts::{sessions, tokens, users};
 use crate::call::Call;
 use crate::model::json_text;
 use crate::routes::{ROUTES, Route, Rule};
-use crate::{devices, history, lists, live, metrics, prices, status, summary, usage};
+use crate::{devices, history, lists, live, logs, metrics, prices, status, summary, usage};
 
 /// Every error answer.
 #[derive(ToSchema)]
@@ -71,7 +71,8 @@ struct ErrorDetail {
         prices::put,
         summary::summary,
         summary::storage,
-        lists::logs,
+        logs::logs,
+        logs::groups,
         lists::events,
         live::open,
         document,

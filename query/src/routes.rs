@@ -13,7 +13,9 @@ use crate::accounts::{self, sessions, tokens, users};
 use crate::app::App;
 use crate::call::{By, Call, Who};
 use crate::secret::same;
-use crate::{devices, history, lists, live, metrics, openapi, page, paths, prices, status, summary, usage};
+use crate::{
+    devices, history, lists, live, logs, metrics, openapi, page, paths, prices, status, summary, usage,
+};
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +89,8 @@ pub(crate) static ROUTES: &[Route] = &[
     route!(GET "/api/v1/prices" Reader prices::get),
     route!(PUT "/api/v1/prices" Admin prices::put),
     route!(GET "/api/v1/summary" Reader summary::summary),
-    route!(GET "/api/v1/logs" Reader lists::logs),
+    route!(GET "/api/v1/logs" Reader logs::logs),
+    route!(GET "/api/v1/logs/groups" Reader logs::groups),
     route!(GET "/api/v1/events" Reader lists::events),
     route!(GET "/api/v1/storage" Reader summary::storage),
     route!(GET "/api/v1/live" Reader live::open),

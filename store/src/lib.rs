@@ -39,6 +39,7 @@ mod seen;
 mod shared;
 mod store;
 mod tail;
+mod template;
 mod types;
 mod usage;
 mod views;

@@ -322,6 +322,14 @@ impl Store {
         self.shared.meta.logs(query)
     }
 
+    /// The lines that [`Store::logs`] would find, in groups that say the same; `limit` counts groups, the largest first.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn log_groups(&self, query: &LogQuery) -> Result<LogGroups> {
+        self.shared.meta.log_groups(query)
+    }
+
     /// How many lines at least as bad as `level` there are since `from_ms`.
     ///
     /// # Errors

@@ -107,8 +107,46 @@ pub struct LogEntry {
     pub id: i64,
     /// Whose it is.
     pub device: DeviceId,
+    /// The group of lines that say the same: see [`LogGroup::id`].
+    pub group: i64,
     /// The line.
     pub line: LogLine,
+}
+
+/// Lines that say the same: of one source, and equal but for what varies, such as numbers, names in quotes and paths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogGroup {
+    /// Fingerprint of source and template.
+    pub id: i64,
+    /// Which part of the devices says so.
+    pub source: String,
+    /// The message with what varies masked.
+    pub template: String,
+    /// How many lines there are.
+    pub count: u64,
+    /// Time of the oldest.
+    pub first_ms: Timestamp,
+    /// Time of the newest.
+    pub last_ms: Timestamp,
+    /// The worst of their levels.
+    pub level: Level,
+    /// The devices with the most of them, and how many.
+    pub devices: Vec<(DeviceId, u64)>,
+    /// How many devices there are.
+    pub devices_total: u64,
+    /// The newest one's message.
+    pub example: String,
+}
+
+/// Groups of the lines that were asked for, the largest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogGroups {
+    /// As many as were asked for.
+    pub groups: Vec<LogGroup>,
+    /// How many there are.
+    pub groups_total: u64,
+    /// How many lines are in all groups.
+    pub lines_total: u64,
 }
 
 /// Which log lines are wanted. Newest first.
@@ -116,6 +154,8 @@ pub struct LogEntry {
 pub struct LogQuery {
     /// Only this device.
     pub device: Option<DeviceId>,
+    /// Only lines of this group.
+    pub group: Option<i64>,
     /// At least this bad.
     pub level: Option<Level>,
     /// Containing this text, whatever the case of ASCII letters.
@@ -225,7 +265,7 @@ pub struct StorageStats {
     pub head_samples: u64,
     /// Size of `meta.db` and its log.
     pub meta_bytes: u64,
-    /// Of it the log lines: their texts and 64 bytes a line.
+    /// Of it about what the log lines take with their indexes.
     pub log_bytes: u64,
     /// Size of all files.
     pub total_bytes: u64,

@@ -304,6 +304,7 @@ mod tests {
         LogEntry {
             id,
             device: DeviceId(device),
+            group: 7,
             line: LogLine { t_ms: id, level: Level::Error, source, message },
         }
     }
@@ -355,7 +356,7 @@ mod tests {
                 "rows": {"1": {"cpu_percent": 1.5, "disk_used": 7}},
                 "states": {"1": {"state": "online", "reason": null, "since_ms": 1, "last_seen_ms": 10, "latest_ms": 10}},
                 "logs": [{"id": 3, "device": 1, "device_name": "<script>", "t_ms": 3, "level": "error",
-                    "source": "gateway", "message": "line 3"}]
+                    "source": "gateway", "message": "line 3", "group": "0000000000000007"}]
             }})
         );
         assert_eq!(feed.version(), 5);

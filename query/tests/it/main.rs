@@ -8,6 +8,7 @@ mod devices;
 mod history;
 mod http;
 mod live;
+mod logs;
 mod routes;
 mod server;
 mod usage;

@@ -126,6 +126,9 @@ impl Maintain<'_> {
         while !self.stopping() && meta.drop_old_logs(&retention.logs, now)? {
             changed = true;
         }
+        if changed {
+            meta.drop_unused_templates()?;
+        }
         while !self.stopping() && meta.drop_old_events(retention.events.from_ms(now))? {
             changed = true;
         }

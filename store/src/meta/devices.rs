@@ -1,7 +1,8 @@
 //! Devices as they are kept.
 
-use super::forget::{LOG_LINE_BYTES, add_log_bytes};
+use super::forget::add_log_bytes;
 use super::ledger::forget_in_overviews;
+use super::logs::{bytes_of, forget_templates};
 use super::{Meta, conflict};
 use crate::error::{Error, Result};
 use crate::registry::{DeviceRecord, DeviceStatus};
@@ -113,15 +114,14 @@ impl Meta {
             let lengths = tx
                 .prepare_cached(
                     "DELETE FROM log WHERE id IN (SELECT id FROM log WHERE device = ?1 LIMIT ?2)
-                     RETURNING octet_length(source) + octet_length(message)",
+                     RETURNING octet_length(source), octet_length(message)",
                 )?
-                .query_map(params![id.0, DELETE_ROWS_MAX], |row| row.get::<_, i64>(0))?
-                .collect::<rusqlite::Result<Vec<_>>>()?;
-            let text_bytes = lengths.iter().sum::<i64>();
-            add_log_bytes(&tx, -text_bytes - (lengths.len() * LOG_LINE_BYTES) as i64)?;
+                .query_map(params![id.0, DELETE_ROWS_MAX], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<Vec<(i64, i64)>>>()?;
+            add_log_bytes(&tx, -lengths.iter().map(|(s, m)| bytes_of(*s, *m)).sum::<i64>())?;
             tx.commit()?;
             logs += lengths.len() as u64;
-            bytes += text_bytes as u64;
+            bytes += lengths.iter().map(|(source, message)| (source + message) as u64).sum::<u64>();
             if lengths.is_empty() {
                 break;
             }
@@ -133,6 +133,8 @@ impl Meta {
             db.execute(&format!("DELETE FROM {table} WHERE device = ?1"), [id.0])?;
         }
         forget_in_overviews(&mut overviews, id);
+        // What no other device says must not stay either.
+        forget_templates(&db)?;
         // Last: a deletion that was cut short is begun again by the user, who still sees the device.
         db.execute("DELETE FROM device WHERE id = ?1", [id.0])?;
         Ok((logs, events, bytes))

@@ -1,6 +1,7 @@
 //! Retention of logs and events.
 
 use super::Meta;
+use super::logs::{bytes_of, forget_templates};
 use crate::error::Result;
 use crate::retention::Keep;
 use crate::types::Timestamp;
@@ -8,9 +9,6 @@ use rusqlite::{Connection, params};
 
 /// Rows deleted in one transaction, so that the recorder never waits long.
 const FORGET_ROWS_MAX: u32 = 2_000;
-
-/// What a line takes beside its texts: its row and its places in two indexes. The schema has the same number.
-pub const LOG_LINE_BYTES: usize = 64;
 
 impl Meta {
     /// Bytes of all log lines.
@@ -27,15 +25,16 @@ impl Meta {
             Some(most) => log_bytes(&tx)?.saturating_sub_unsigned(most),
             None => 0,
         };
-        let oldest: Vec<(i64, Timestamp, i64)> = tx
+        let oldest: Vec<(i64, Timestamp, i64, i64)> = tx
             .prepare_cached(
-                "SELECT id, t_ms, octet_length(source) + octet_length(message) + 64 FROM log
+                "SELECT id, t_ms, octet_length(source), octet_length(message) FROM log
                  ORDER BY t_ms, id LIMIT ?1",
             )?
-            .query_map([FORGET_ROWS_MAX], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .query_map([FORGET_ROWS_MAX], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
             .collect::<rusqlite::Result<_>>()?;
         let mut gone = 0;
-        for (id, t_ms, bytes) in oldest {
+        for (id, t_ms, source, message) in oldest {
+            let bytes = bytes_of(source, message);
             if t_ms >= before && excess <= 0 {
                 break;
             }
@@ -46,6 +45,11 @@ impl Meta {
         add_log_bytes(&tx, -gone)?;
         tx.commit()?;
         Ok(gone > 0)
+    }
+
+    /// Forgets the templates that no line has any more.
+    pub fn drop_unused_templates(&self) -> Result<()> {
+        forget_templates(&self.writer.lock())
     }
 
     /// Drops some of the events before a time; returns whether there may be more.

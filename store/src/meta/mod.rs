@@ -5,6 +5,8 @@ mod devices;
 mod forget;
 mod journal;
 mod ledger;
+mod logs;
+mod pages;
 mod schema;
 mod sessions;
 mod users;
@@ -39,7 +41,8 @@ impl Meta {
     }
 
     /// As [`Meta::open`], with its connection for writing.
-    pub fn with(db: Connection, dir: &Path) -> Result<Meta> {
+    pub fn with(mut db: Connection, dir: &Path) -> Result<Meta> {
+        logs::complete_older(&mut db)?;
         db.pragma_update(None, "foreign_keys", true)?;
         let prices = ArcSwap::from_pointee(ledger::load_prices(&db)?);
         Ok(Meta {
@@ -76,8 +79,9 @@ impl Meta {
 
     /// As `ChunkTable::scrub`.
     pub fn scrub(&self) -> Result<bool> {
+        let compacted = self.compact_log_text()?;
         while self.shrink()? {}
-        self.readers.empty_log()
+        Ok(self.readers.empty_log()? && compacted)
     }
 
     /// See [`Readers::checkpoint`].

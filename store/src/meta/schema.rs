@@ -183,5 +183,23 @@ pub const FILE: File = File {
         cache_write REAL NOT NULL
     ) STRICT;
     INSERT INTO price VALUES (NULL, NULL, NULL, 1, 1, 1, 1);
+    ", "
+    -- Lines that say the same share a template, whose number is its fingerprint; 0: not known yet.
+    CREATE TABLE log_template (id INTEGER PRIMARY KEY, source TEXT NOT NULL, template TEXT NOT NULL) STRICT;
+    ALTER TABLE log ADD COLUMN template INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX log_by_template ON log (template, t_ms, id, device, level);
+    -- Which lines have which three letters in a row; the texts themselves stay in `log`.
+    CREATE VIRTUAL TABLE log_text USING fts5
+        (message, content = 'log', content_rowid = 'id', tokenize = 'trigram', detail = 'none', columnsize = 0);
+    INSERT INTO log_text (log_text) VALUES ('rebuild');
+    CREATE TRIGGER log_added AFTER INSERT ON log BEGIN
+        INSERT INTO log_text (rowid, message) VALUES (new.id, new.message);
+    END;
+    CREATE TRIGGER log_removed AFTER DELETE ON log BEGIN
+        INSERT INTO log_text (log_text, rowid, message) VALUES ('delete', old.id, old.message);
+    END;
+    -- Of all lines: their texts twice (row and index) and 128 for each.
+    UPDATE state SET log_bytes =
+        (SELECT coalesce(sum(2 * (octet_length(source) + octet_length(message)) + 128), 0) FROM log);
     "],
 };

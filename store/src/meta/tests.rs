@@ -4,7 +4,7 @@ use super::*;
 use crate::db::File;
 use crate::types::{DeviceId, TimeRange};
 use crate::usage::{UsageQuery, UsageSum};
-use crate::{Cost, Tokens};
+use crate::{Cost, LogQuery, Tokens};
 
 const HOUR: i64 = 3_600_000;
 
@@ -58,4 +58,34 @@ fn usage_of_version_2_is_summed_anew_with_what_has_no_price_apart() {
     };
     let devices: Vec<_> = meta.usage(&by_device).unwrap().into_keys().map(|key| key.device).collect();
     assert_eq!(devices, [Some(DeviceId(1)), Some(DeviceId(2))]);
+}
+
+#[test]
+fn log_lines_of_version_2_are_found_by_text_and_grouped() {
+    let (_dir, meta) = brought_forward(
+        2,
+        "INSERT INTO log (device, t_ms, level, source, message) VALUES
+           (1, 10, 2, 'gateway', 'request 17 failed'), (1, 20, 3, 'gateway', 'request 18 failed'),
+           (2, 30, 3, 'gateway', '网关崩溃了');
+         UPDATE state SET log_bytes = 999;",
+    );
+    let query = |text: &str| LogQuery { text: Some(text.into()), limit: 10, ..LogQuery::default() };
+    assert_eq!(meta.logs(&query("quest 18")).unwrap().entries.len(), 1);
+    assert_eq!(meta.logs(&query("关崩溃")).unwrap().entries.len(), 1);
+    let groups = meta.log_groups(&LogQuery { limit: 10, ..LogQuery::default() }).unwrap().groups;
+    let found: Vec<(&str, u64)> = groups.iter().map(|g| (g.template.as_str(), g.count)).collect();
+    assert_eq!(found, [("request <num> failed", 2), ("网关崩溃了", 1)]);
+    // Two texts of 7 + 17 bytes, one of 7 + 15.
+    assert_eq!(meta.log_bytes().unwrap(), 2 * (24 + 24 + 22) + 3 * 128);
+    // A line of today joins its group.
+    let line = crate::LogLine {
+        t_ms: 40,
+        level: crate::Level::Fatal,
+        source: "gateway".into(),
+        message: "request 19 failed".into(),
+    };
+    let record = Record { logs: vec![(DeviceId(2), line)], ..Record::default() };
+    let added = meta.record(&record, |_| true).unwrap();
+    assert_eq!(added[0].group, groups[0].id);
+    assert_eq!(meta.logs(&query("quest 19")).unwrap().entries, added);
 }

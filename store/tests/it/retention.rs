@@ -163,15 +163,15 @@ fn logs_and_events_go_by_age_and_logs_by_bytes() {
     let rig = Rig::new(START);
     let logs = (0..5).map(|day| line(START + day * DAY)).collect();
     append(&rig.store, store::Batch { logs, ..batch(rig.device, START) }).unwrap();
-    // 7 bytes of source, 34 of message, 64 for the line; reopening waits until they are recorded.
+    // 7 bytes of source, 34 of message, twice, 128 for the line; reopening waits until they are recorded.
     let rig = rig.reopen(START + DAY);
-    assert_eq!(rig.store.storage().log_bytes, 5 * 105);
+    assert_eq!(rig.store.storage().log_bytes, 5 * 210);
     rig.store.maintain(START + 91 * DAY).unwrap();
     assert_eq!(log_times(&rig.store).len(), 4);
-    assert_eq!(rig.store.storage().log_bytes, 4 * 105);
+    assert_eq!(rig.store.storage().log_bytes, 4 * 210);
 
     rig.store.close();
-    let logs = Keep { bytes: Some(2 * 105), ..Keep::days(90) };
+    let logs = Keep { bytes: Some(2 * 210), ..Keep::days(90) };
     let retention = Retention { logs, events: Keep::days(1), ..Retention::default() };
     let options = Options { retention, ..Options::new(rig.dir.path()) };
     let store = Store::open(options, START + 2 * DAY).unwrap();
