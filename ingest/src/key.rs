@@ -22,6 +22,16 @@ pub(crate) fn device(store: &Store, key: &[u8]) -> Option<DeviceId> {
     store.device_by_key(&Sha256::digest(key).into())
 }
 
+/// What every device key begins with, so that a key that leaked is recognised as one; as on the page.
+const PREFIX: &str = "ocw_";
+
+/// A new key: 256 random bits as hexadecimal digits.
+pub(crate) fn new_key() -> Result<String, getrandom::Error> {
+    let mut bits = [0_u8; 32];
+    getrandom::fill(&mut bits)?;
+    Ok(bits.iter().fold(PREFIX.to_string(), |key, byte| key + &format!("{byte:02x}")))
+}
+
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
@@ -35,6 +45,13 @@ mod tests {
             map.append(*name, HeaderValue::from_static(value));
         }
         assert_eq!(from_headers(&map), expected.map(str::as_bytes));
+    }
+
+    #[test]
+    fn a_new_key_is_long_and_like_no_other() {
+        let (a, b) = (new_key().unwrap(), new_key().unwrap());
+        assert!(a.starts_with(PREFIX) && a.len() == PREFIX.len() + 64, "{a}");
+        assert_ne!(a, b);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! ([`admit`]); 200 is answered only after the store says that it is on disk. Stored data is never read here.
 
 mod admit;
+mod enroll;
 mod in_flight;
 mod key;
 mod names;

@@ -13,7 +13,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::admit::Policy;
 use crate::in_flight::{Full, InFlight, Ticket};
-use crate::{key, older, report};
+use crate::{enroll, key, older, report};
 
 /// Tells the time: Unix milliseconds.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -40,6 +40,10 @@ pub struct Options {
     pub reports: Rate,
     /// Requests with a wrong key from one address; past it 429 instead of 401. Right keys are not affected.
     pub failures: Rate,
+    /// Tries to enroll from one address; past it 429.
+    pub enrolling: Rate,
+    /// Tries to enroll in total; past it 429.
+    pub enrolling_total: Rate,
     /// Reports being taken in at once; past it 503.
     pub requests_max: usize,
     /// Those of one device; past it 429.
@@ -60,6 +64,11 @@ impl Options {
                 burst: const { NonZeroU32::new(5_000).expect("more than 0") },
             },
             failures: Rate { per_second: 1.0, burst: const { NonZeroU32::new(60).expect("more than 0") } },
+            enrolling: Rate { per_second: 0.1, burst: const { NonZeroU32::new(30).expect("more than 0") } },
+            enrolling_total: Rate {
+                per_second: 2.0,
+                burst: const { NonZeroU32::new(300).expect("more than 0") },
+            },
             requests_max: 2_048,
             requests_per_device_max: 256,
             now,
@@ -84,6 +93,8 @@ pub struct Ingest {
     pub(crate) options: Options,
     failures: Buckets<IpAddr>,
     reports: Buckets<DeviceId>,
+    enrolling: Buckets<IpAddr>,
+    enrolling_total: Buckets<()>,
     in_flight: Arc<InFlight>,
 }
 
@@ -94,6 +105,8 @@ impl Ingest {
             store,
             failures: Buckets::new(options.failures, FAILURE_ADDRESSES_MAX),
             reports: Buckets::new(options.reports, RATE_DEVICES_MAX),
+            enrolling: Buckets::new(options.enrolling, FAILURE_ADDRESSES_MAX),
+            enrolling_total: Buckets::new(options.enrolling_total, 1),
             in_flight: InFlight::new(options.requests_max, options.requests_per_device_max),
             options,
         }
@@ -106,6 +119,7 @@ impl Ingest {
             Some((path, _)) if !path.has(request.method()) => Err(ApiError::method_not_allowed(path.methods)),
             Some((_, Route::Health)) => Ok(front::json(StatusCode::OK, &serde_json::json!({"status": "ok"}))),
             Some((_, Route::Report)) => report::report(self, request, peer).await,
+            Some((_, Route::Enroll)) => enroll::enroll(self, request, peer).await,
             Some((_, Route::OlderStatus)) => older::status(self, request, peer).await,
             Some((_, Route::OlderError)) => older::error(self, request, peer).await,
         };
@@ -130,6 +144,13 @@ impl Ingest {
     /// Like [`Ingest::authenticate`], with the key in the headers.
     pub(crate) fn authenticate_headers(&self, headers: &HeaderMap, peer: Peer) -> Result<DeviceId, ApiError> {
         self.authenticate(key::from_headers(headers), peer)
+    }
+
+    /// One try to enroll: few are allowed, because a code is short and anybody may try.
+    pub(crate) fn begin_enrolling(&self, peer: Peer) -> Result<(), ApiError> {
+        let now = self.now();
+        let taken = self.enrolling.take(peer.key(), now).and_then(|()| self.enrolling_total.take((), now));
+        taken.map_err(|wait_s| ApiError::too_many_tries("There were too many tries to enroll.", wait_s))
     }
 
     /// Room for one report of `device`, held until the ticket is dropped.
@@ -188,6 +209,8 @@ pub enum Rule {
     Public,
     /// A device with its key.
     Device,
+    /// Anybody with a one-time code in the body; tries are limited.
+    Code,
 }
 
 /// One line of the table of this port.
@@ -206,6 +229,7 @@ pub struct Path {
 pub const PATHS: &[Path] = &[
     Path { path: "/healthz", methods: "GET, HEAD", rule: Rule::Public, route: Route::Health },
     Path { path: "/api/v1/report", methods: "POST", rule: Rule::Device, route: Route::Report },
+    Path { path: "/api/v1/enroll", methods: "POST", rule: Rule::Code, route: Route::Enroll },
     Path { path: "/api/report/status", methods: "POST", rule: Rule::Device, route: Route::OlderStatus },
     Path { path: "/api/report/error", methods: "POST", rule: Rule::Device, route: Route::OlderError },
 ];
@@ -215,6 +239,7 @@ pub const PATHS: &[Path] = &[
 enum Route {
     Health,
     Report,
+    Enroll,
     OlderStatus,
     OlderError,
 }
@@ -262,7 +287,7 @@ mod tests {
         let health = Path::find("/healthz").unwrap();
         assert!(health.has(&Method::GET) && health.has(&Method::HEAD) && !health.has(&Method::POST));
         for path in
-            ["/", "/api/v1/report/", "/api/v1/enroll", "/api/v1/devices", "//healthz", "/API/v1/report"]
+            ["/", "/api/v1/report/", "/api/v1/enroll/", "/api/v1/devices", "//healthz", "/API/v1/report"]
         {
             assert_eq!(Path::find(path), None, "{path}");
         }

@@ -270,7 +270,7 @@ async fn usage_of(
     Ok(usage.get(&id).copied().unwrap_or_default())
 }
 
-fn checked_name(name: String) -> Result<String, ApiError> {
+pub(crate) fn checked_name(name: String) -> Result<String, ApiError> {
     let name = name.trim().to_string();
     let chars = name.chars().count();
     if chars == 0 || chars > NAME_CHARS_MAX || name.chars().any(char::is_control) {
@@ -283,7 +283,7 @@ fn checked_name(name: String) -> Result<String, ApiError> {
 }
 
 /// `profile` with what `fields` says of type, tags and notes.
-fn edited(mut profile: DeviceProfile, fields: &mut Fields) -> Result<DeviceProfile, ApiError> {
+pub(crate) fn edited(mut profile: DeviceProfile, fields: &mut Fields) -> Result<DeviceProfile, ApiError> {
     if let Some(device_type) = fields.text("device_type")? {
         if !DEVICE_TYPES.contains(&device_type.as_str()) {
             let types = DEVICE_TYPES.join(", ");
@@ -329,14 +329,31 @@ fn checked_tags(tags: Vec<String>) -> Result<Vec<String>, ApiError> {
 }
 
 fn install(app: &App, headers: &HeaderMap, key: &str) -> Install {
+    commands(&ingest_server(app, headers), key)
+}
+
+/// What to type on a device with a one-time code; then it also starts with the machine.
+pub(crate) fn enroll_commands(app: &App, headers: &HeaderMap, code: &str) -> Install {
+    let server = ingest_server(app, headers);
+    let (url, word) = (in_shell(&server), in_shell(code));
+    let unix = format!("openclaw-watch-agent enroll {url} {word} && openclaw-watch-agent install");
+    let (url, word) = (in_powershell(&server), in_powershell(code));
+    // PowerShell 5, which every Windows has, knows no `&&`.
+    let windows = format!(
+        "openclaw-watch-agent.exe enroll {url} {word}; if ($?) {{ openclaw-watch-agent.exe install }}"
+    );
+    Install { linux: unix.clone(), macos: unix, windows }
+}
+
+/// What agents report to, as it is configured or as far as this request tells.
+fn ingest_server(app: &App, headers: &HeaderMap) -> String {
     let scheme = if app.options.transport.tls.is_some() { "https" } else { "http" };
-    let server = match &app.options.ingest_url {
+    match &app.options.ingest_url {
         Some(url) => url.clone(),
         None => {
             format!("{scheme}://{}:{}", host_name(headers).unwrap_or("127.0.0.1"), app.options.ingest_port)
         }
-    };
-    commands(&server, key)
+    }
 }
 
 fn commands(server: &str, key: &str) -> Install {

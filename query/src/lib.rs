@@ -10,6 +10,7 @@ mod call;
 mod csv;
 mod days;
 mod devices;
+mod enroll;
 mod history;
 mod lists;
 mod live;

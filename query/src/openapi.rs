@@ -16,7 +16,7 @@ use crate::accounts::{sessions, tokens, users};
 use crate::call::Call;
 use crate::model::json_text;
 use crate::routes::{ROUTES, Route, Rule};
-use crate::{devices, history, lists, live, logs, metrics, prices, status, summary, usage};
+use crate::{devices, enroll, history, lists, live, logs, metrics, prices, status, summary, usage};
 
 /// Every error answer.
 #[derive(ToSchema)]
@@ -65,6 +65,9 @@ struct ErrorDetail {
         devices::edit,
         devices::delete,
         devices::rotate_key,
+        enroll::list,
+        enroll::make,
+        enroll::delete,
         history::query,
         usage::usage,
         prices::get,
@@ -101,7 +104,7 @@ pub(crate) async fn document(call: Call) -> Result<Response, ApiError> {
 }
 
 /// Bodies of requests: a field they do not know is refused.
-const BODIES: [&str; 11] = [
+const BODIES: [&str; 12] = [
     "SetUpBody",
     "SignInBody",
     "PasswordChange",
@@ -110,6 +113,7 @@ const BODIES: [&str; 11] = [
     "NewToken",
     "NewDevice",
     "DeviceEdit",
+    "NewEnrollCode",
     "PriceTable",
     "PriceEntry",
     "TokenPrices",

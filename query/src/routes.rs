@@ -14,7 +14,8 @@ use crate::app::App;
 use crate::call::{By, Call, Who};
 use crate::secret::same;
 use crate::{
-    devices, history, lists, live, logs, metrics, openapi, page, paths, prices, status, summary, usage,
+    devices, enroll, history, lists, live, logs, metrics, openapi, page, paths, prices, status, summary,
+    usage,
 };
 
 /// Who may use a route.
@@ -84,6 +85,9 @@ pub(crate) static ROUTES: &[Route] = &[
     route!(PATCH "/api/v1/devices/{id}" Admin devices::edit),
     route!(DELETE "/api/v1/devices/{id}" Admin devices::delete),
     route!(POST "/api/v1/devices/{id}/rotate-key" Admin devices::rotate_key),
+    route!(GET "/api/v1/enroll-codes" Admin enroll::list),
+    route!(POST "/api/v1/enroll-codes" Admin enroll::make),
+    route!(DELETE "/api/v1/enroll-codes/{id}" Admin enroll::delete),
     route!(GET "/api/v1/query" Reader history::query),
     route!(GET "/api/v1/usage" Reader usage::usage),
     route!(GET "/api/v1/prices" Reader prices::get),

@@ -16,6 +16,7 @@ mod check;
 pub mod chunk;
 mod chunk_table;
 mod db;
+mod enroll;
 mod error;
 #[cfg(test)]
 mod full_disk;
@@ -49,6 +50,9 @@ mod writer;
 pub use accounts::{ApiToken, Bearer, Credential, NewSession, Role, Session, SessionView, User, UserView};
 pub use backup::{BackedUp, backup, restore};
 pub use check::{Checked, FAULTS_MAX, check};
+pub use enroll::{
+    ENROLL_CODE_LETTERS, ENROLL_CODE_MS, ENROLL_CODES_MAX, ENROLL_LETTERS, EnrollCode, plain_enroll_code,
+};
 pub use error::{Error, Result};
 pub use limits::{HEAD_FACTOR, Limits};
 pub use open::Options;

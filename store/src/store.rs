@@ -1,5 +1,6 @@
 //! The store's face: what callers may do.
 
+use crate::enroll::EnrollCode;
 use crate::error::{Error, Result};
 use crate::maintain::Ask;
 use crate::open::Options;
@@ -229,6 +230,57 @@ impl Store {
         self.shared.registry.put(record);
         self.remember(id, now, "device_added", serde_json::json!({ "name": name }))?;
         Ok(id)
+    }
+
+    /// Makes a one-time code, kept as the SHA-256 of what [`crate::plain_enroll_code`] makes of it. With an empty name the
+    /// device brings its own.
+    ///
+    /// # Errors
+    /// `Conflict` when [`crate::ENROLL_CODES_MAX`] codes can be used already.
+    pub fn add_enroll_code(
+        &self,
+        code_hash: [u8; 32],
+        profile: DeviceProfile,
+        now: Timestamp,
+    ) -> Result<EnrollCode> {
+        self.shared.meta.add_enroll_code(&code_hash, &profile, now)
+    }
+
+    /// The codes of the last hours, newest first.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn enroll_codes(&self) -> Result<Vec<EnrollCode>> {
+        self.shared.meta.enroll_codes()
+    }
+
+    /// Withdraws a code.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn delete_enroll_code(&self, id: i64) -> Result<()> {
+        self.shared.meta.delete_enroll_code(id)
+    }
+
+    /// Uses a code up for a new device with this key; `None`: there is no such code, or it is of no use any more. A number
+    /// is added to a name that is taken.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn enroll(
+        &self,
+        code_hash: [u8; 32],
+        name: &str,
+        key_hash: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<DeviceId>> {
+        let Some(record) = self.shared.meta.enroll(&code_hash, name, &key_hash, now)? else {
+            return Ok(None);
+        };
+        let (id, name) = (record.id, record.profile.name.clone());
+        self.shared.registry.put(record);
+        self.remember(id, now, "device_added", serde_json::json!({ "name": name, "enrolled": true }))?;
+        Ok(Some(id))
     }
 
     /// Changes what the user says of a device.

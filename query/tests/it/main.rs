@@ -5,6 +5,7 @@
 mod access;
 mod accounts;
 mod devices;
+mod enroll;
 mod history;
 mod http;
 mod live;

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::registry::{DeviceRecord, DeviceStatus};
 use crate::types::{DeviceId, Timestamp};
 use crate::{DeviceProfile, DeviceState};
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 use std::collections::BTreeMap;
 
 /// Rows deleted in one transaction, so that the recorder never waits long.
@@ -34,26 +34,7 @@ impl Meta {
         key_hash: &[u8; 32],
         now: Timestamp,
     ) -> Result<DeviceRecord> {
-        let db = self.writer.lock();
-        db.prepare_cached(
-            "INSERT INTO device (name, device_type, tags, notes, key_hash, created_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?
-        .execute(params![
-            profile.name,
-            profile.device_type,
-            to_json(&profile.tags),
-            profile.notes,
-            key_hash,
-            now
-        ])
-        .map_err(|e| conflict(e, "a device of that name"))?;
-        let id = db.last_insert_rowid();
-        let mut statement = db.prepare_cached(
-            "SELECT id, name, device_type, tags, notes, key_hash, created_ms, last_seen_ms, interval_ms,
-             agent_version, facts, states, state, reason, since_ms FROM device WHERE id = ?1",
-        )?;
-        Ok(statement.query_row([id], record)?)
+        insert_device(&self.writer.lock(), profile, key_hash, now)
     }
 
     /// Changes what the user says of a device, and its key.
@@ -141,6 +122,27 @@ impl Meta {
     }
 }
 
+/// Adds a device; the connection is the one for writing, perhaps within a transaction.
+pub fn insert_device(
+    db: &Connection,
+    profile: &DeviceProfile,
+    key_hash: &[u8; 32],
+    now: Timestamp,
+) -> Result<DeviceRecord> {
+    db.prepare_cached(
+        "INSERT INTO device (name, device_type, tags, notes, key_hash, created_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![profile.name, profile.device_type, to_json(&profile.tags), profile.notes, key_hash, now])
+    .map_err(|e| conflict(e, "a device of that name"))?;
+    let id = db.last_insert_rowid();
+    let mut statement = db.prepare_cached(
+        "SELECT id, name, device_type, tags, notes, key_hash, created_ms, last_seen_ms, interval_ms,
+         agent_version, facts, states, state, reason, since_ms FROM device WHERE id = ?1",
+    )?;
+    Ok(statement.query_row([id], record)?)
+}
+
 fn record(row: &Row<'_>) -> rusqlite::Result<DeviceRecord> {
     let state = match row.get_ref(12)?.as_str()? {
         "online" => DeviceState::Online,
@@ -171,11 +173,11 @@ fn record(row: &Row<'_>) -> rusqlite::Result<DeviceRecord> {
     })
 }
 
-fn to_json<T: serde::Serialize>(value: &T) -> String {
+pub fn to_json<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("plain strings become JSON")
 }
 
 /// What somebody edited by hand into something else counts as empty.
-fn from_json<T: serde::de::DeserializeOwned + Default>(text: &str) -> T {
+pub fn from_json<T: serde::de::DeserializeOwned + Default>(text: &str) -> T {
     serde_json::from_str(text).unwrap_or_default()
 }

@@ -2,6 +2,7 @@
 
 mod api_tokens;
 mod devices;
+mod enroll;
 mod forget;
 mod journal;
 mod ledger;

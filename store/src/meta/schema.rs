@@ -201,5 +201,18 @@ pub const FILE: File = File {
     -- Of all lines: their texts twice (row and index) and 128 for each.
     UPDATE state SET log_bytes =
         (SELECT coalesce(sum(2 * (octet_length(source) + octet_length(message)) + 128), 0) FROM log);
+    ", "
+    CREATE TABLE enroll_code (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        code_hash BLOB NOT NULL UNIQUE,
+        name TEXT NOT NULL,
+        device_type TEXT NOT NULL,
+        tags TEXT NOT NULL,
+        notes TEXT NOT NULL,
+        created_ms INTEGER NOT NULL,
+        expires_ms INTEGER NOT NULL,
+        used_ms INTEGER,
+        device INTEGER
+    ) STRICT;
     "],
 };

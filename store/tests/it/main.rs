@@ -10,6 +10,7 @@ mod damage;
 mod devices;
 mod disk_full;
 mod durability;
+mod enroll;
 mod flips;
 mod ledger;
 mod limits;
