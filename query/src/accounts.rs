@@ -41,7 +41,7 @@ impl Accounts {
         Ok(Accounts {
             exist: AtomicBool::new(store.has_user()?),
             sign_up: sign_up_token.as_deref().map(Hashed::of),
-            passwords: Passwords::new()?,
+            passwords: Passwords::new(),
             by_address: Mutex::new(Tries::new(BY_ADDRESS)),
             by_account: Mutex::new(Tries::new(BY_ACCOUNT)),
         })

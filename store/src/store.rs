@@ -91,6 +91,12 @@ impl Store {
         if let Err(error) = kept.and(alive) {
             tracing::warn!("the devices' states could not be kept: {error}");
         }
+        // The next start then has no log to read through.
+        for file in [&tail::FILE, &chunk_table::FILE, &meta::FILE] {
+            if let Err(error) = file.readers(&self.dir).empty_log() {
+                tracing::debug!("the log of {} could not be emptied: {error}", file.name);
+            }
+        }
         drop(threads.lock);
     }
 

@@ -36,6 +36,9 @@ const IDLE: Duration = Duration::from_millis(500);
 /// How long the writer forgets at a time: batches wait meanwhile.
 const FORGET_TIME: Duration = Duration::from_millis(20);
 
+/// How long the writer tidies up at its end.
+const TIDY_TIME: Duration = Duration::from_millis(300);
+
 /// How long the writer sleeps while somebody waits for a generation to be closed.
 const IDLE_WAITING: Duration = Duration::from_millis(5);
 
@@ -97,7 +100,7 @@ impl Writer {
                     }
                     continue;
                 }
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => return self.tidy(),
             };
             let mut group = Pending::default();
             self.take(first, &mut group);
@@ -252,6 +255,12 @@ impl Writer {
             self.shared.notify();
         }
         self.forget();
+    }
+
+    /// Leaves a short file behind: whoever copies the folder, or starts from it, has less to read.
+    fn tidy(&mut self) {
+        let enough = Instant::now() + TIDY_TIME;
+        while Instant::now() < enough && matches!(self.tail.shrink(), Ok(true)) {}
     }
 
     fn close_generation(&mut self) {

@@ -37,6 +37,26 @@ fn a_report_that_is_sent_again_counts_once_also_after_seal_and_restart() {
 }
 
 #[test]
+fn a_clean_stop_leaves_short_files_and_no_logs() {
+    let rig = Rig::new(NOW);
+    let many: Vec<(i64, f64)> = (0..5_000).map(|i| (NOW + i, f64::from(i as i32).sqrt())).collect();
+    for part in many.chunks(100) {
+        append(&rig.store, samples(rig.device, NOW, "load1", part)).unwrap();
+    }
+    rig.store.seal().unwrap();
+    // What is sealed is forgotten at the next tick.
+    rig.store.tick(NOW + 1_000);
+    rig.store.close();
+    let bytes = |name: &str| std::fs::metadata(rig.dir.path().join(name)).map_or(0, |m| m.len());
+    for name in ["tail.db-wal", "chunks.db-wal", "meta.db-wal"] {
+        assert_eq!(bytes(name), 0, "{name}");
+    }
+    assert!(bytes("tail.db") < 40_000, "{}", bytes("tail.db"));
+    let rig = rig.reopen(NOW + 2_000);
+    assert_eq!(count(&rig.store, rig.device), 5_000);
+}
+
+#[test]
 fn a_second_server_on_the_folder_is_refused_with_a_sentence() {
     let rig = Rig::new(NOW);
     let error = Store::open(Options::new(rig.dir.path()), NOW).err().unwrap();
