@@ -104,20 +104,24 @@ impl Writer {
             };
             let mut group = Pending::default();
             self.take(first, &mut group);
-            let deadline = Instant::now() + GROUP_WINDOW;
-            while group.batches.len() < GROUP_BATCHES_MAX && group.bytes < GROUP_BYTES_FULL {
-                let next = match self.commands.try_recv() {
-                    Ok(command) => command,
-                    Err(_) if !had_company || group.batches.is_empty() => break,
-                    Err(_) => match self.commands.recv_deadline(deadline) {
-                        Ok(command) => command,
-                        Err(_) => break,
-                    },
-                };
-                self.take(next, &mut group);
+            self.take_all(&mut group);
+            if had_company && !group.batches.is_empty() {
+                // Asleep, not waiting at the queue: else every report that comes would wake this thread by itself.
+                std::thread::sleep(GROUP_WINDOW);
+                self.take_all(&mut group);
             }
             had_company = group.batches.len() > 1;
             self.commit(group);
+        }
+    }
+
+    /// Takes what is in the queue, up to what a group may have.
+    fn take_all(&mut self, group: &mut Pending) {
+        while group.batches.len() < GROUP_BATCHES_MAX && group.bytes < GROUP_BYTES_FULL {
+            match self.commands.try_recv() {
+                Ok(command) => self.take(command, group),
+                Err(_) => return,
+            }
         }
     }
 
