@@ -36,6 +36,7 @@ bench:
 	cargo bench --locked -p bench
 
 # Plays the same load into this server and into VictoriaMetrics (Debian: apt-get install victoria-metrics).
+# ./target/release/compare --help names what else it can do: one engine alone, some phases, other recordings.
 compare:
 	cargo build --release --locked -p openclaw-watch -p bench --bins
 	./target/release/compare

@@ -13,6 +13,8 @@ use crate::client::{Answer, Client, Server};
 
 /// The devices this tool adds are called this and a number.
 const PREFIX: &str = "fleet-";
+/// The tag they all have.
+pub const TAG: &str = "fleet";
 
 /// Bytes of the file of keys.
 const KEYS_FILE_BYTES_MAX: u64 = 64 << 20;
@@ -93,18 +95,21 @@ impl Web {
                     expect(&answer, StatusCode::OK, "rotating a key")?;
                     answer
                 }
-                None => {
-                    let body = json!({"name": name, "device_type": "server", "tags": ["fleet"], "notes": ""});
-                    let answer = self.call(Method::POST, "/api/v1/devices", Some(&body)).await?;
-                    expect(&answer, StatusCode::CREATED, "adding a device")?;
-                    answer
-                }
+                None => self.add_device(&name, &[TAG]).await?,
             };
             let added: Value = serde_json::from_slice(&answer.body)?;
             self.added.extend(added["device"]["id"].as_u64());
             keys.push(added["api_key"].as_str().context("there is no api_key in the answer")?.to_string());
         }
         Ok(keys)
+    }
+
+    /// Adds one device.
+    pub async fn add_device(&mut self, name: &str, tags: &[&str]) -> Result<Answer> {
+        let body = json!({"name": name, "device_type": "server", "tags": tags, "notes": ""});
+        let answer = self.call(Method::POST, "/api/v1/devices", Some(&body)).await?;
+        expect(&answer, StatusCode::CREATED, "adding a device")?;
+        Ok(answer)
     }
 
     /// Deletes the device of that name.
@@ -133,6 +138,11 @@ impl Web {
         let answer = self.call(Method::GET, path, None).await?;
         expect(&answer, StatusCode::OK, path)?;
         Ok(serde_json::from_slice(&answer.body)?)
+    }
+
+    /// What a request of this session needs.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
     }
 
     /// Goes on with the same session on another address of the same server.

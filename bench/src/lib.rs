@@ -2,6 +2,7 @@
 //! and a client for a server on this machine.
 
 pub mod client;
+pub mod cpu_only;
 pub mod devices;
 pub mod mix;
 pub mod process;

@@ -1,4 +1,4 @@
-//! The agent mix: constants, totals that grow in bursts, walks rounded to one decimal, whole-number rates.
+//! The agent mix: constants, totals that grow in bursts, walks rounded as psutil rounds them, and rates.
 //!
 //! What a value looks like decides what it costs: numbers drawn evenly would compress to nothing like real ones.
 
@@ -33,6 +33,16 @@ const BASE: [(&str, Kind); 20] = [
     ("processes", Kind::Gauge),
 ];
 
+/// How bytes per second are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rates {
+    /// As whole numbers: what this project's agent sends.
+    Whole,
+    /// As the quotient of bytes and of seconds measured to the nanosecond: what most agents send. Nearly every bit of
+    /// such a number is chance.
+    Full,
+}
+
 /// A device that exists only here. Its values depend on the seed, its number and the times it is asked for.
 #[derive(Debug, Clone)]
 pub struct Device {
@@ -50,6 +60,9 @@ pub struct Device {
     rx_total: f64,
     booted_ms: i64,
     processes: f64,
+    rates: Rates,
+    /// Of its own, so that the other values are the same whatever the rates.
+    clock: Rng,
 }
 
 const GIB: f64 = 1_073_741_824.0;
@@ -77,10 +90,17 @@ impl Device {
             load: [0.5; 3],
             tx_total: (rng.next() % (1 << 36)) as f64,
             rx_total: (rng.next() % (1 << 38)) as f64,
-            booted_ms: -((rng.next() % (30 * 86_400)) as i64) * 1_000,
+            booted_ms: -((rng.next() % (30 * 86_400_000)) as i64),
             processes: 80.0 + (rng.next() % 300) as f64,
+            rates: Rates::Whole,
+            clock: Rng::new(seed, !number),
             rng,
         }
+    }
+
+    /// The same device with other rates; at first they are whole.
+    pub fn with_rates(self, rates: Rates) -> Device {
+        Device { rates, ..self }
     }
 
     /// Its metrics, in the order of the values of [`Device::row`].
@@ -102,15 +122,15 @@ impl Device {
         let (tx, rx) = (self.traffic(passed_s, 2_000.0), self.traffic(passed_s, 8_000.0));
         self.tx_total += tx;
         self.rx_total += rx;
-        let rates = [tx, rx, self.disk_rate(40), self.disk_rate(4)];
+        let rates = [self.rate(tx, passed_s), self.rate(rx, passed_s), self.disk_rate(40), self.disk_rate(4)];
         for i in 0..self.metrics.len() {
             values.push(match i {
                 0 => one_decimal(self.busy),
                 1 => self.memory_used,
                 2 => one_decimal(100.0 * self.memory_used / self.memory_total),
                 3 => two_decimals(self.load[0]),
-                4 => (rates[0] / passed_s).round(),
-                5 => (rates[1] / passed_s).round(),
+                4 => rates[0],
+                5 => rates[1],
                 6 => self.disk_used,
                 7 => one_decimal(100.0 * self.disk_used / self.disk_total),
                 8 => self.tx_total,
@@ -131,14 +151,16 @@ impl Device {
 
     /// `count` rows from `from_ms` on, `step_ms` apart.
     pub fn rows(&mut self, from_ms: i64, step_ms: i64, count: usize) -> wire::Rows {
-        let mut columns: Vec<Vec<f64>> = vec![Vec::with_capacity(count); self.metrics.len()];
-        let mut t_ms = Vec::with_capacity(count);
+        self.rows_at((0..count as i64).map(|i| from_ms + i * step_ms).collect())
+    }
+
+    /// Rows at these times, which are to ascend.
+    pub fn rows_at(&mut self, t_ms: Vec<i64>) -> wire::Rows {
+        let mut columns: Vec<Vec<f64>> = vec![Vec::with_capacity(t_ms.len()); self.metrics.len()];
         let mut row = Vec::with_capacity(self.metrics.len());
-        for i in 0..count {
-            let t = from_ms + i as i64 * step_ms;
-            t_ms.push(t);
+        for t in &t_ms {
             row.clear();
-            self.row(t, &mut row);
+            self.row(*t, &mut row);
             columns.iter_mut().zip(&row).for_each(|(column, value)| column.push(*value));
         }
         let columns = self.metrics.iter().zip(columns).map(|((name, kind), values)| wire::Column {
@@ -184,6 +206,15 @@ impl Device {
     fn traffic(&mut self, passed_s: f64, usual: f64) -> f64 {
         let burst = if self.rng.once_in(30) { 50.0 + 400.0 * self.rng.unit() } else { 1.0 };
         (usual * passed_s * burst * (0.2 + self.rng.unit())).round()
+    }
+
+    /// Bytes a second of what was counted in that time.
+    fn rate(&mut self, bytes: f64, passed_s: f64) -> f64 {
+        match self.rates {
+            Rates::Whole => (bytes / passed_s).round(),
+            // The times of two readings are told to the millisecond and were measured to the nanosecond.
+            Rates::Full => bytes / ((passed_s * 1e9 + self.clock.step(1e6)).round() / 1e9),
+        }
     }
 
     /// Bytes a second, mostly none; larger than 0 once in `n` times.
@@ -257,6 +288,24 @@ mod tests {
         let cpu = &rows.columns[0].values;
         let (least, most) = cpu.iter().fold((f64::MAX, 0.0_f64), |(a, b), v| (a.min(*v), b.max(*v)));
         assert!(most - least > 20.0, "{least} to {most}");
+    }
+
+    #[test]
+    fn full_rates_are_quotients_and_all_else_stays_the_same() {
+        let rows = |rates| Device::new(1, 1, 20).with_rates(rates).rows(NOW, 10_000, 1_000);
+        let (whole, full) = (rows(Rates::Whole), rows(Rates::Full));
+        for (whole, full) in whole.columns.iter().zip(&full.columns) {
+            if !["net_tx_rate", "net_rx_rate"].contains(&whole.name.as_str()) {
+                assert_eq!(whole, full);
+                continue;
+            }
+            for (w, f) in whole.values.iter().zip(&full.values) {
+                assert!((w - f).abs() <= 0.5 + w / 1_000.0, "{}: {w} and {f}", whole.name);
+            }
+            // A number of few digits is there by chance at most.
+            let short = full.values.iter().filter(|v| format!("{v}").len() < 12).count();
+            assert!(short < 10, "{}: {short}", full.name);
+        }
     }
 
     #[test]

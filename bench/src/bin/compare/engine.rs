@@ -1,18 +1,56 @@
-//! What both engines must be able to do, and how their processes are started and ended.
+//! What is asked of an engine: to make requests and to judge answers. Who sends them, when and over how many
+//! connections is the same for all; see [`pool`](crate::pool).
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use bench::process::Usage;
+use anyhow::Result;
+use bench::client::{Answer, Server};
+use bytes::Bytes;
 
-/// A program that does not do what was asked within this time has failed.
-pub const PATIENCE: Duration = Duration::from_secs(180);
+use crate::pool::Call;
+use crate::running::Running;
 
-/// The metric that the kill test sends.
-pub const PROBE: &str = "kill_probe";
+/// From and to, exclusive; Unix milliseconds.
+pub type Range = (i64, i64);
+
+const SECOND_MS: i64 = 1_000;
+const HOUR_MS: i64 = 3_600 * SECOND_MS;
+
+/// A form in which an engine takes rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// This project's frames.
+    Frame,
+    /// This project's report as JSON.
+    Json,
+    /// One line of JSON a series: its values and its times.
+    JsonColumns,
+    /// InfluxDB's line protocol: one line a row.
+    Line,
+    /// What the engine itself exports; see [`Native`].
+    Native,
+}
+
+impl Form {
+    /// As in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Form::Frame => "frames",
+            Form::Json => "JSON",
+            Form::JsonColumns => "JSON columns",
+            Form::Line => "line protocol",
+            Form::Native => "native",
+        }
+    }
+}
+
+/// How to get what one engine stored, and to give it to another of its kind.
+pub struct Native {
+    /// Asks for all metrics of one device.
+    pub export: fn(usize, Range) -> Call,
+    /// Takes the body of the answer.
+    pub import: fn(Bytes) -> Call,
+}
 
 /// A question that a dashboard asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,14 +61,24 @@ pub enum Query {
     DayOfOneSeries,
     /// The same of every device.
     DayOfEveryDevice,
+    /// Thirty days of one series at a thousand points.
+    MonthOfOneSeries,
     /// The newest value of every metric of every device.
     Latest,
 }
 
+/// The metric that the queries ask for.
+pub const ASKED: &str = "cpu_percent";
+
 impl Query {
     /// All of them.
-    pub const ALL: [Query; 4] =
-        [Query::HourOfOneSeries, Query::DayOfOneSeries, Query::DayOfEveryDevice, Query::Latest];
+    pub const ALL: [Query; 5] = [
+        Query::HourOfOneSeries,
+        Query::DayOfOneSeries,
+        Query::DayOfEveryDevice,
+        Query::MonthOfOneSeries,
+        Query::Latest,
+    ];
 
     /// As in the table.
     pub fn name(self) -> &'static str {
@@ -38,108 +86,85 @@ impl Query {
             Query::HourOfOneSeries => "1 h raw, 1 series",
             Query::DayOfOneSeries => "24 h at 5 min, 1 series",
             Query::DayOfEveryDevice => "24 h at 5 min, every device",
+            Query::MonthOfOneSeries => "30 days at 1,000 points, 1 series",
             Query::Latest => "latest of everything",
         }
     }
+
+    /// How far back it looks, milliseconds.
+    pub fn range_ms(self) -> i64 {
+        match self {
+            Query::HourOfOneSeries => HOUR_MS,
+            Query::DayOfOneSeries | Query::DayOfEveryDevice => 24 * HOUR_MS,
+            Query::MonthOfOneSeries => 30 * 24 * HOUR_MS,
+            Query::Latest => 0,
+        }
+    }
+
+    /// Distance of the points it wants, milliseconds; 0: the rows as they came.
+    pub fn step_ms(self) -> i64 {
+        match self {
+            Query::HourOfOneSeries | Query::Latest => 0,
+            Query::DayOfOneSeries | Query::DayOfEveryDevice => 300 * SECOND_MS,
+            Query::MonthOfOneSeries => self.range_ms() / 1_000,
+        }
+    }
 }
 
-/// The metric that the queries ask for.
-pub const ASKED: &str = "cpu_percent";
+/// What the questions are asked of.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// The time of the newest row, rounded up.
+    pub to_ms: i64,
+    /// The device with a month of rows; devices 0 up to it have less. There are no more.
+    pub month_device: usize,
+}
 
 /// An engine under measurement.
-pub trait Engine {
+pub trait Engine: Sized {
     /// As in the table.
     const NAME: &'static str;
-    /// Starts it; the devices are made on the first start. Returns its process.
-    async fn start(&mut self, devices: u32) -> Result<u32>;
+    /// The forms it takes long batches in; the first is played.
+    const FORMS: &'static [Form];
+    /// The form of single reports.
+    const SINGLE: Form;
+    /// What an answer to a report promises.
+    const PROMISE: &'static str;
+    /// Its own form, where [`Form::Native`] is one of its forms.
+    const NATIVE: Option<Native>;
+
+    /// With a folder that does not exist yet.
+    fn new(program: &Path, folder: &Path) -> Self;
     /// Its data folder.
     fn folder(&self) -> &Path;
-    /// Many rows of one device.
-    async fn send_batch(&mut self, device: usize, rows: &wire::Rows) -> Result<()>;
-    /// One row of one device.
-    async fn send_single(&mut self, device: usize, rows: &wire::Rows) -> Result<()>;
-    /// Everything that was sent by `send_single` is acknowledged.
-    async fn finish_singles(&mut self) -> Result<()>;
+    /// Starts it; devices `0..devices` are made on the first start.
+    async fn start(&mut self, devices: usize) -> Result<()>;
+    /// Its process.
+    fn running(&self) -> Result<&Running>;
+    /// Ends it as an operator would, or as a crash would.
+    async fn end(&mut self, clean: bool) -> Result<()>;
     /// Brings what was sent into its final form and waits for that.
     async fn settle(&mut self) -> Result<()>;
-    /// Bytes of the samples in their final form.
-    async fn stored_bytes(&mut self) -> Result<u64>;
-    /// Asks, and reads the whole answer.
-    async fn ask(&mut self, query: Query, range: (i64, i64)) -> Result<()>;
-    /// One sample of [`PROBE`], acknowledged.
-    async fn send_probe(&mut self, t_ms: i64) -> Result<()>;
-    /// How many samples of [`PROBE`] there are.
-    async fn count_probes(&mut self, range: (i64, i64)) -> Result<usize>;
-    /// Ends it as an operator would.
-    async fn stop(&mut self) -> Result<()>;
-    /// Ends it as a crash would.
-    async fn kill(&mut self) -> Result<()>;
-}
+    /// Bytes of rollups, which only some keep, in their final form.
+    async fn rollup_bytes(&mut self) -> Result<u64>;
+    /// Bytes of all samples and rollups on disk, with the overhead of the files; after a clean end.
+    fn stored_bytes(&self) -> Result<u64>;
 
-/// A running program, ended when dropped.
-pub struct Running(Child);
+    /// Where reports go.
+    fn ingest(&self) -> Result<Server>;
+    /// Some rows of one device.
+    fn report(&mut self, form: Form, device: usize, rows: &wire::Rows) -> Result<Call>;
+    /// Is that the answer to a report that was taken whole?
+    fn accepted(answer: &Answer) -> Result<()>;
 
-impl Running {
-    /// Starts it; its standard output can be read with [`Running::lines_until`].
-    pub fn start(command: &mut Command) -> Result<Running> {
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        Ok(Running(child.with_context(|| format!("cannot start {command:?}"))?))
-    }
-
-    /// Its process.
-    pub fn pid(&self) -> u32 {
-        self.0.id()
-    }
-
-    /// The lines it prints, up to and with the first that begins like this.
-    pub fn lines_until(&mut self, beginning: &str) -> Result<Vec<String>> {
-        let stdout = self.0.stdout.take().context("its output was read already")?;
-        let mut lines = Vec::new();
-        for line in BufReader::new(stdout).lines() {
-            lines.push(line?);
-            if lines.last().is_some_and(|line| line.starts_with(beginning)) {
-                return Ok(lines);
-            }
-        }
-        anyhow::bail!("it ended before it was ready: {}", lines.join(" | "))
-    }
-
-    /// Waits until it uses no CPU for a second.
-    pub async fn wait_until_idle(&self) -> Result<()> {
-        let begun = Instant::now();
-        let mut before = Usage::of(self.pid())?.cpu;
-        loop {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            let now = Usage::of(self.pid())?.cpu;
-            // A hundredth of a second is what its housekeeping takes.
-            if now.saturating_sub(before) <= Duration::from_millis(20) {
-                return Ok(());
-            }
-            ensure!(begun.elapsed() < PATIENCE, "it is still busy after {PATIENCE:?}");
-            before = now;
-        }
-    }
-
-    /// Asks it to end, and waits.
-    pub fn stop(mut self) -> Result<()> {
-        let asked = Command::new("kill").arg(self.pid().to_string()).status()?;
-        ensure!(asked.success(), "it had ended already");
-        self.0.wait()?;
-        Ok(())
-    }
-
-    /// Ends it at once.
-    pub fn kill(mut self) -> Result<()> {
-        self.0.kill()?;
-        self.0.wait()?;
-        Ok(())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Already ended when it was stopped properly.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    /// Where questions go.
+    fn web(&self) -> Result<Server>;
+    /// Asks.
+    fn question(&self, query: Query, asked: Asked) -> Result<Call>;
+    /// How many values were answered.
+    fn values(query: Query, answer: &Answer) -> Result<usize>;
+    /// Asks for the rows of one metric of one device as they came; at most 5,000.
+    fn column_question(&self, device: usize, metric: &str, range: Range) -> Result<Call>;
+    /// Times and values of the answer.
+    fn column(answer: &Answer) -> Result<Vec<(i64, f64)>>;
 }

@@ -1,36 +1,32 @@
-//! `compare`: plays the same agent mix into this server and into VictoriaMetrics, one after the other on loopback, and
+//! `compare`: plays the same load into this server and into VictoriaMetrics, one after the other on loopback, and
 //! prints what each of them needed.
 //!
 //! CPU is the server's own, from `/proc`, from the first report until everything is on disk in its final form. Both
-//! run with their defaults; reports go to VictoriaMetrics in the form that is cheapest for it (JSON columns for long
-//! batches, line protocol for single rows).
+//! run with their defaults, but keep rows of any age that is played. One harness plays the requests of both, made
+//! beforehand, over the same number of connections.
 
 mod engine;
+mod measure;
+mod numbers;
 mod ours;
+mod pool;
+mod recordings;
+mod running;
+mod sets;
 mod table;
 mod victoria;
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
-use bench::mix::Device;
-use bench::process::{Usage, folder_bytes};
-use clap::Parser;
+use bench::mix::Rates;
+use clap::{Parser, ValueEnum};
 
-use engine::{Engine, Query};
-use table::Measured;
+use measure::{Phase, Plan, measure};
 
-/// Rows of one device in one big batch: an hour at 10 s.
-const BATCH_ROWS: usize = 360;
-/// Distance of two rows, milliseconds.
-const STEP_MS: i64 = 10_000;
-/// How far a row is from its place, milliseconds: real agents are never exact.
-const JITTER_MS: i64 = 20;
-/// How long the kill test sends before the kill.
-const KILL_AFTER: Duration = Duration::from_secs(3);
-/// Reports of the kill test at most, so that one query can count them.
-const KILL_REPORTS_MAX: usize = 4_500;
+/// Where recordings are looked for when nothing is said.
+const RECORDINGS: &str = "../shared/data";
 
 /// Compares this server with VictoriaMetrics on this machine.
 #[derive(Parser, Debug)]
@@ -42,6 +38,17 @@ struct Args {
     /// VictoriaMetrics' program, as in Debian's package victoria-metrics
     #[arg(long, default_value = "/usr/bin/victoria-metrics")]
     victoria: PathBuf,
+    /// Only one of them
+    #[arg(long)]
+    only: Option<Only>,
+    /// What is measured, separated by commas; queries and exact load first, and exact is for full rates alone
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "load,queries,exact,single,kill,forms,sizes"
+    )]
+    phases: Vec<Phase>,
     /// Devices
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     devices: u32,
@@ -51,128 +58,113 @@ struct Args {
     /// Rows of each, 10 s apart; 8,640 are a day
     #[arg(long, default_value_t = 8_640, value_parser = clap::value_parser!(u32).range(360..=250_000))]
     rows: u32,
-    /// Single reports of one row after that
+    /// Rates of the load as quotients, or as the whole numbers that this project's agent sends
+    #[arg(long, value_enum, default_value = "full")]
+    rates: RatesArg,
+    /// Single reports of one row
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     single: u32,
+    /// Connections that big batches come over
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    batch_connections: u32,
+    /// Connections that single reports come over
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    single_connections: u32,
     /// How often each query is repeated
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     repeat: u32,
+    /// A folder of recordings: real-host-1s.csv and nab/*.csv, as far as they are there [default: ../shared/data, if it
+    /// is there]
+    #[arg(long)]
+    recordings: Option<PathBuf>,
+    /// An empty folder for the data of both, which then stays there; else a temporary one
+    #[arg(long)]
+    folder: Option<PathBuf>,
     /// Seed of the values
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Only {
+    Ours,
+    Victoria,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RatesArg {
+    Full,
+    Whole,
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = Args::parse();
-    for program in [&args.server, &args.victoria] {
-        ensure!(program.is_file(), "there is no program {}", program.display());
+    let wanted = |only| args.only.is_none_or(|o| o == only);
+    for (program, only) in [(&args.server, Only::Ours), (&args.victoria, Only::Victoria)] {
+        ensure!(!wanted(only) || program.is_file(), "there is no program {}", program.display());
     }
+    let plan = plan(&args)?;
     println!(
-        "{} devices x {} metrics x {} rows, {} ms apart with {} ms of jitter, seed {}\n",
-        args.devices, args.metrics, args.rows, STEP_MS, JITTER_MS, args.seed
+        "{} devices x {} metrics x {} rows, {} s apart with ±{} ms of jitter, seed {}; {} connections for big batches, {} \
+         for single reports\n",
+        plan.devices,
+        plan.metrics,
+        plan.rows,
+        sets::STEP_MS / 1_000,
+        sets::JITTER_MS,
+        plan.seed,
+        plan.batch_connections,
+        plan.single_connections
     );
-    let folder = tempfile::tempdir()?;
-    let ours = measure(ours::Ours::new(&args.server, &folder.path().join("ours")), &args).await;
-    let ours = ours.context("this server")?;
-    let victoria = victoria::Victoria::new(&args.victoria, &folder.path().join("victoria"));
-    let victoria = measure(victoria, &args).await.context("VictoriaMetrics")?;
-    print!("{}", table::markdown(&ours, &victoria));
+    let temporary = tempfile::tempdir()?;
+    let folder = args.folder.as_deref().unwrap_or(temporary.path());
+    std::fs::create_dir_all(folder)?;
+    ensure!(std::fs::read_dir(folder)?.next().is_none(), "{} is not empty", folder.display());
+    let mut measured = Vec::new();
+    if wanted(Only::Ours) {
+        let ours = measure::<ours::Ours>(&args.server, &folder.join("ours"), &plan).await;
+        measured.push(ours.context("this server")?);
+    }
+    if wanted(Only::Victoria) {
+        let folder = folder.join("victoria");
+        let victoria = measure::<victoria::Victoria>(&args.victoria, &folder, &plan).await;
+        measured.push(victoria.context("VictoriaMetrics")?);
+    }
+    print!("{}", table::markdown(&measured));
     Ok(())
 }
 
-async fn measure<E: Engine>(mut engine: E, args: &Args) -> Result<Measured> {
-    eprintln!("{}: loading", E::NAME);
-    let pid = engine.start(args.devices).await?;
-    let end_ms = now_ms() - 60_000;
-    let mut devices: Vec<Device> =
-        (0..args.devices).map(|n| Device::new(args.seed, u64::from(n), args.metrics as usize)).collect();
-    let start_ms = end_ms - i64::from(args.rows) * STEP_MS;
-
-    let before = Usage::of(pid)?;
-    let mut at = 0;
-    while at < args.rows as usize {
-        let count = BATCH_ROWS.min(args.rows as usize - at);
-        for (n, device) in devices.iter_mut().enumerate() {
-            let rows = jittered(device, start_ms + at as i64 * STEP_MS, count, n as i64);
-            engine.send_batch(n, &rows).await?;
+fn plan(args: &Args) -> Result<Plan> {
+    let recordings = match &args.recordings {
+        Some(folder) => {
+            ensure!(folder.is_dir(), "there is no folder {}", folder.display());
+            Some(folder.clone())
         }
-        at += count;
-    }
-    engine.settle().await?;
-    let loaded = Usage::of(pid)?;
-    let samples = u64::from(args.devices) * u64::from(args.metrics) * u64::from(args.rows);
-    let bytes = engine.stored_bytes().await?;
-
-    eprintln!("{}: asking", E::NAME);
-    let range = (start_ms, end_ms);
-    let mut queries = Vec::new();
-    for query in Query::ALL {
-        let mut times = Vec::new();
-        for _ in 0..args.repeat {
-            let begun = Instant::now();
-            engine.ask(query, range).await?;
-            times.push(begun.elapsed());
-        }
-        times.sort_unstable();
-        queries.push((query, times[times.len() / 2]));
-    }
-    let at_rest = Usage::of(pid)?;
-
-    eprintln!("{}: single reports", E::NAME);
-    let before_single = Usage::of(pid)?;
-    for i in 0..args.single as usize {
-        let n = i % devices.len();
-        let rows = jittered(&mut devices[n], end_ms + (i / args.devices as usize) as i64, 1, 0);
-        engine.send_single(n, &rows).await?;
-    }
-    engine.finish_singles().await?;
-    let after_single = Usage::of(pid)?;
-
-    eprintln!("{}: restarting", E::NAME);
-    engine.stop().await?;
-    let folder = folder_bytes(engine.folder())?;
-    engine.start(args.devices).await?;
-    let begun = Instant::now();
-    engine.ask(Query::DayOfOneSeries, range).await?;
-    let first_answer = begun.elapsed();
-
-    eprintln!("{}: killing", E::NAME);
-    let begun = Instant::now();
-    let mut acknowledged = 0;
-    let probe_ms = now_ms() - 1_000_000;
-    while begun.elapsed() < KILL_AFTER && acknowledged < KILL_REPORTS_MAX {
-        engine.send_probe(probe_ms + acknowledged as i64).await?;
-        acknowledged += 1;
-    }
-    engine.kill().await?;
-    engine.start(args.devices).await?;
-    let found = engine.count_probes((probe_ms, probe_ms + KILL_REPORTS_MAX as i64)).await?;
-    engine.stop().await?;
-    Ok(Measured {
-        samples,
-        batch_cpu: loaded.cpu.saturating_sub(before.cpu),
-        single_reports: u64::from(args.single),
-        single_cpu: after_single.cpu.saturating_sub(before_single.cpu),
-        bytes,
-        folder_bytes: folder,
-        rss_peak_bytes: loaded.rss_peak_bytes,
-        rss_bytes: at_rest.rss_bytes,
-        queries,
-        first_answer,
-        probes: acknowledged,
-        probes_lost: acknowledged.saturating_sub(found),
+        None => Some(PathBuf::from(RECORDINGS)).filter(|folder| folder.is_dir()),
+    };
+    let now_ms = now_ms();
+    let rates = match args.rates {
+        RatesArg::Full => Rates::Full,
+        RatesArg::Whole => Rates::Whole,
+    };
+    let exact = |phase: &Phase| *phase != Phase::Exact || rates == Rates::Full;
+    Ok(Plan {
+        // The row tells what becomes of rates in full precision.
+        phases: args.phases.iter().copied().filter(exact).collect(),
+        devices: args.devices as usize,
+        metrics: args.metrics as usize,
+        rows: args.rows as usize,
+        rates,
+        singles: args.single as usize,
+        repeat: args.repeat as usize,
+        seed: args.seed,
+        batch_connections: args.batch_connections as usize,
+        single_connections: args.single_connections as usize,
+        recordings,
+        end_ms: sets::end_of_history(now_ms),
+        now_ms,
     })
-}
-
-fn jittered(device: &mut Device, from_ms: i64, count: usize, salt: i64) -> wire::Rows {
-    let mut rows = device.rows(from_ms, STEP_MS, count);
-    for t_ms in &mut rows.t_ms {
-        // A few bits of a multiplicative hash are jitter enough, and the same in every run.
-        let hash = (*t_ms + salt).wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as i64);
-        *t_ms += (hash >> 40).rem_euclid(2 * JITTER_MS + 1) - JITTER_MS;
-    }
-    rows
 }
 
 fn now_ms() -> i64 {
