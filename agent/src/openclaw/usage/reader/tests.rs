@@ -466,5 +466,5 @@ fn a_state_folder_that_vanishes_and_comes_back_costs_and_doubles_nothing() {
     assert_eq!((device.deliver(), device.state()), (0, "ok"));
     let writer = device.database(".openclaw/agents/main");
     add(&writer, "s", 1, 2, &event("a2", 2, 10));
-    assert_eq!((device.deliver(), device.total().0), (1, 30));
+    assert_eq!((device.deliver(), device.total().0), (1, 3));
 }
