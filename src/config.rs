@@ -34,6 +34,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// What agents report to, without a path.
     pub public_ingest_url: Option<String>,
+    /// Where the agents are that devices are set up with.
+    pub agents_dir: Option<PathBuf>,
     /// With TLS.
     pub tls: Option<Files>,
     /// Who is believed to ask for others.
@@ -308,6 +310,10 @@ impl Values {
         let ingest_listen = self.required("ingest_listen", address);
         let public_url = self.optional("public_url", url);
         let public_ingest_url = self.optional("public_ingest_url", url);
+        let agents_dir = self.optional("agents_dir", |text| match text {
+            "" => Err("must name a folder".into()),
+            text => Ok(PathBuf::from(text)),
+        });
         let tls = self.tls();
         let trusted_proxies = self.optional("trusted_proxies", |text| {
             text.parse().map_err(|why| format!("is not a list of networks: {why}"))
@@ -342,6 +348,7 @@ impl Values {
                 ingest_listen: ingest_listen?,
                 public_url,
                 public_ingest_url,
+                agents_dir,
                 tls,
                 trusted_proxies: trusted_proxies.unwrap_or_default(),
                 retention: retention?,

@@ -15,7 +15,7 @@ pub struct Key {
 }
 
 /// All settings.
-pub const KEYS: [Key; 24] = [
+pub const KEYS: [Key; 25] = [
     Key {
         name: "data_dir",
         flag: "data-dir",
@@ -50,6 +50,13 @@ pub const KEYS: [Key; 24] = [
         value: "URL",
         default: None,
         help: "What agents report to, for the install commands; by default the host a browser used, with the ingest port",
+    },
+    Key {
+        name: "agents_dir",
+        flag: "agents-dir",
+        value: "FOLDER",
+        default: None,
+        help: "Agents that /install.sh and /install.ps1 give to devices: files called openclaw-watch-agent-PLATFORM; by default the folder agents next to this program",
     },
     Key {
         name: "tls_cert",

@@ -71,6 +71,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         web_options.limits.drain_timeout = REQUESTS_TIMEOUT;
         let mut ingest_options = ingest::Options::new(Arc::new(now));
         ingest_options.transport = transport.clone();
+        ingest_options.public_url = config.public_ingest_url.clone();
+        ingest_options.agents = agents(&config);
         ingest_options.policy.age_ms_max = config.retention.raw.age_ms;
         ingest_options.limits.drain_timeout = REQUESTS_TIMEOUT;
         let mut ports = JoinSet::new();
@@ -112,6 +114,15 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tracing::warn!("the store did not close in time; what was acknowledged is on disk");
     }
     result
+}
+
+/// The agents of the configured folder, or of the one next to this program, where its own platform's may be too.
+fn agents(config: &Config) -> ingest::Agents {
+    let next_to_us = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_path_buf()));
+    let folder = config.agents_dir.clone().or_else(|| Some(next_to_us.as_ref()?.join("agents")));
+    let own =
+        next_to_us.map(|folder| folder.join(format!("openclaw-watch-agent{}", std::env::consts::EXE_SUFFIX)));
+    ingest::Agents::new(folder, own)
 }
 
 /// How clients get here; a certificate that cannot be used is told before anything is opened.
@@ -241,6 +252,7 @@ mod tests {
             ingest_listen: "0.0.0.0:0".parse().unwrap(),
             public_url: url.map(str::to_string),
             public_ingest_url: None,
+            agents_dir: None,
             tls: None,
             trusted_proxies: query::Proxies::default(),
             retention: store::Retention::default(),

@@ -7,6 +7,7 @@
 mod admit;
 mod enroll;
 mod in_flight;
+mod install;
 mod key;
 mod names;
 mod older;
@@ -15,6 +16,7 @@ mod serve;
 
 pub use admit::Policy;
 pub use front::{BindError, Limits, Rate, bind};
+pub use install::Agents;
 pub use older::{error_line as older_error, status_batch as older_status};
 pub use report::read_frame;
 pub use serve::{Clock, Ingest, Options, PATHS, Path, Rule, run};

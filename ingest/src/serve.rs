@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::admit::Policy;
 use crate::in_flight::{Full, InFlight, Ticket};
+use crate::install::{self, Agents};
 use crate::{enroll, key, older, report};
 
 /// Tells the time: Unix milliseconds.
@@ -32,6 +33,10 @@ const UNAVAILABLE_RETRY_S: u32 = 10;
 pub struct Options {
     /// How agents get here.
     pub transport: Transport,
+    /// What agents report to, without a path; `None`: what a device used to get here.
+    pub public_url: Option<String>,
+    /// The agents that devices can be set up with.
+    pub agents: Agents,
     /// Connections and bodies.
     pub limits: Limits,
     /// Times of rows that are accepted.
@@ -57,6 +62,8 @@ impl Options {
     pub fn new(now: Clock) -> Options {
         Options {
             transport: Transport::default(),
+            public_url: None,
+            agents: Agents::default(),
             limits: Limits { body_bytes_max: wire::bounds::FRAME_BYTES_MAX, ..Limits::default() },
             policy: Policy::default(),
             reports: Rate {
@@ -120,6 +127,9 @@ impl Ingest {
             Some((_, Route::Health)) => Ok(front::json(StatusCode::OK, &serde_json::json!({"status": "ok"}))),
             Some((_, Route::Report)) => report::report(self, request, peer).await,
             Some((_, Route::Enroll)) => enroll::enroll(self, request, peer).await,
+            Some((_, Route::Shell)) => install::shell(self, request, peer).await,
+            Some((_, Route::PowerShell)) => install::powershell(self, request, peer).await,
+            Some((_, Route::Agent)) => install::agent(self, request, peer).await,
             Some((_, Route::OlderStatus)) => older::status(self, request, peer).await,
             Some((_, Route::OlderError)) => older::error(self, request, peer).await,
         };
@@ -216,7 +226,7 @@ pub enum Rule {
 /// One line of the table of this port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Path {
-    /// As in a request.
+    /// As in a request; `{target}` stands for one segment.
     pub path: &'static str,
     /// Its methods, as `Allow` lists them.
     pub methods: &'static str,
@@ -230,6 +240,9 @@ pub const PATHS: &[Path] = &[
     Path { path: "/healthz", methods: "GET, HEAD", rule: Rule::Public, route: Route::Health },
     Path { path: "/api/v1/report", methods: "POST", rule: Rule::Device, route: Route::Report },
     Path { path: "/api/v1/enroll", methods: "POST", rule: Rule::Code, route: Route::Enroll },
+    Path { path: "/install.sh", methods: "GET, HEAD", rule: Rule::Public, route: Route::Shell },
+    Path { path: "/install.ps1", methods: "GET, HEAD", rule: Rule::Public, route: Route::PowerShell },
+    Path { path: "/agent/{target}", methods: "GET, HEAD", rule: Rule::Public, route: Route::Agent },
     Path { path: "/api/report/status", methods: "POST", rule: Rule::Device, route: Route::OlderStatus },
     Path { path: "/api/report/error", methods: "POST", rule: Rule::Device, route: Route::OlderError },
 ];
@@ -240,13 +253,22 @@ enum Route {
     Health,
     Report,
     Enroll,
+    Shell,
+    PowerShell,
+    Agent,
     OlderStatus,
     OlderError,
 }
 
 impl Path {
     fn find(path: &str) -> Option<&'static Path> {
-        PATHS.iter().find(|known| known.path == path)
+        PATHS.iter().find(|known| match known.path.split_once('{') {
+            None => known.path == path,
+            // One segment, whatever it is.
+            Some((before, _)) => {
+                path.strip_prefix(before).is_some_and(|rest| !rest.is_empty() && !rest.contains('/'))
+            }
+        })
     }
 
     fn has(&self, method: &Method) -> bool {

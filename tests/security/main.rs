@@ -8,7 +8,10 @@ mod access;
 mod client;
 mod flood;
 mod input;
+#[cfg(unix)]
+mod install;
 mod people;
+mod promises;
 mod secrets;
 #[allow(dead_code, reason = "the helpers of the other tests; not all are of use here")]
 #[path = "../it/server.rs"]

@@ -19,6 +19,7 @@ mod maintenance;
 mod model;
 mod power;
 mod retention;
+mod upgrade;
 
 use std::sync::mpsc;
 use store::{
