@@ -14,6 +14,7 @@ import { accessible } from './accessible';
 import { badInput } from './bad-input';
 import { Checks, equal, eventually, holds } from './checks';
 import { startAgent, startServer, type Process, type Server } from './processes';
+import { send } from './demo';
 import { speed } from './speed';
 import { ACCOUNT, at, rowOf, type Stage } from './stage';
 import { Watch, colouredPixels, launch } from './watch';
@@ -33,6 +34,8 @@ const REPORT_MS_MAX = 15_000;
 /** Offline is declared 10 s after the last report; the rest is for a slow machine. */
 const OFFLINE_MS_MAX = 30_000;
 const STEP_MS_MAX = 15_000;
+/** As it comes over the wire, compressed. */
+const FIRST_LOAD_BYTES_MAX = 350_000;
 /** Coloured pixels of a chart with a line in it; an empty one has none. */
 const LINE_PIXELS_MIN = 4;
 /** The agent reads its own memory size; the test reads it too and they may count a little differently. */
@@ -134,6 +137,21 @@ async function scenario({ checks, browser, server, agents, work }: Pick<Stage, '
     equal(figures.length, 3, 'meters in the row');
     for (const figure of figures) holds(/\d/.test(figure), `a figure: ${figure}`);
     await shoot('overview');
+  });
+
+  await checks.run('the first view loads less than 350 kB, and no charts', async () => {
+    const fresh = await watch.open(browser, { viewport: DESKTOP, storageState: await page.context().storageState() });
+    await fresh.goto(`${server.web}/`);
+    await rowOf(fresh, DEVICE).waitFor();
+    const loaded = await fresh.evaluate(() =>
+      performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation')).map((entry) => ({ name: entry.name, bytes: (entry as PerformanceResourceTiming).transferSize })),
+    );
+    const files = loaded.filter(({ name }) => !name.includes('/api/'));
+    const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+    console.log(`      ${Math.round(bytes / 1000)} kB in ${files.length} files`);
+    holds(bytes > 10_000 && bytes < FIRST_LOAD_BYTES_MAX, `the first view loads ${bytes} bytes`);
+    equal(files.filter(({ name }) => name.includes('echarts')).length, 0, 'files of the charts');
+    await fresh.context().close();
   });
 
   await checks.run('values in the row move by themselves', async () => {
@@ -341,6 +359,23 @@ async function scenario({ checks, browser, server, agents, work }: Pick<Stage, '
     equal(await page.getByLabel('Input').first().inputValue(), '3.5', 'the price after a reload');
   });
 
+  await checks.run('log lines are searched, grouped, and one group is opened', async () => {
+    await send(server.ingest, key, {
+      agent: { version: '0.1.0', boot_id: '00000000-0000-4000-8000-0000000000bb', seq: 1 },
+      logs: [1, 2, 3].map((n) => ({ t_ms: Date.now() - n * 1_000, level: 'error', source: 'gateway', message: `会话 session ${n}00${n} lost after ${n * 17} ms` })),
+    });
+    await page.goto(`${server.web}/logs`);
+    await page.getByText('lost after 34 ms').waitFor();
+    await page.locator(at('log-search')).fill('会话');
+    await eventually(async () => (new URL(page.url()).searchParams.get('q') === '会话' ? true : null), STEP_MS_MAX, 'the search in the address');
+    await page.locator('label', { has: page.locator(at('log-view-groups')) }).click();
+    await page.getByText('3 times on 1 device').waitFor();
+    await shoot('log-groups');
+    await page.locator('.group .open').first().click();
+    await page.locator(at('leave-group')).waitFor();
+    await eventually(async () => ((await page.locator('.line').count()) === 3 ? true : null), STEP_MS_MAX, 'the three lines of the group');
+  });
+
   await checks.run('a phone shows every view without sideways scrolling', async () => {
     const state = await page.context().storageState();
     const phone = await watch.open(browser, { viewport: PHONE, storageState: state, hasTouch: true, isMobile: true });
@@ -357,7 +392,7 @@ async function scenario({ checks, browser, server, agents, work }: Pick<Stage, '
     await phone.locator('input[name=device-name]').waitFor();
     await fits('add-device');
     await phone.keyboard.press('Escape');
-    await phone.getByRole('link', { name: DEVICE, exact: true }).click();
+    await rowOf(phone, DEVICE).getByRole('link').click();
     await phone.locator('.plot canvas').first().waitFor();
     await fits('device');
     await phone.goto(`${server.web}/logs`);

@@ -68,6 +68,7 @@ export const api = {
   query: (parameters: Parameters, signal?: AbortSignal) => get('/query', parameters, model.queryAnswer, signal),
   summary: (zone: string, signal?: AbortSignal) => get('/summary', { tz: zone }, model.summary, signal),
   logs: (parameters: Parameters, signal?: AbortSignal) => get('/logs', parameters, model.logPage, signal),
+  logGroups: (parameters: Parameters, signal?: AbortSignal) => get('/logs/groups', parameters, model.logGroups, signal),
   users: (signal?: AbortSignal) => get('/users', {}, model.userList, signal),
   addUser: (fields: { username: string; password: string; role: string }) => send('POST', '/users', model.oneUser, fields),
   editUser: (id: number, fields: { role?: string; password?: string }) => send('PATCH', `/users/${id}`, model.oneUser, fields),

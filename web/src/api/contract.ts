@@ -43,6 +43,8 @@ export type Contract = Checked<
     Agrees<model.Series, Schemas['Series']>,
     Agrees<model.Gap, Schemas['Gap']>,
     Agrees<model.Log, Schemas['Log']>,
+    Agrees<model.LogGroup, Schemas['LogGroup']>,
+    Agrees<model.LogGroups, Schemas['LogGroupList']>,
     Agrees<model.DeviceEvent, Schemas['Event']>,
     Agrees<model.Storage, Schemas['Storage']>,
     Agrees<model.Tier, Schemas['TierBody']>,

@@ -155,6 +155,8 @@ const log = object({
   level: logLevel,
   source: withDefault(string, () => ''),
   message: string,
+  /** Lines that say the same have the same one. */
+  group: withDefault(string, () => ''),
 });
 export type Log = Of<typeof log>;
 
@@ -164,6 +166,22 @@ const cursor: Decoder<string | null> = (value) =>
 
 export const logPage = object({ logs: array(log), next: cursor });
 export type LogPage = Of<typeof logPage>;
+
+const logGroup = object({
+  id: string,
+  source: string,
+  template: string,
+  count: number,
+  first_ms: number,
+  last_ms: number,
+  level: logLevel,
+  devices: array(object({ device: number, device_name: text, count: number })),
+  devices_total: number,
+  example: string,
+});
+export type LogGroup = Of<typeof logGroup>;
+export const logGroups = object({ groups: array(logGroup), groups_total: number, lines_total: number });
+export type LogGroups = Of<typeof logGroups>;
 
 const event = object({
   id: number,

@@ -53,9 +53,9 @@ export function money(value: number, language: Language): string {
   return moneyFormat(LOCALE[language]).format(value);
 }
 
-/** `a, b`, `a、b`: a few words after each other. */
+/** `a, b`, `a和b`: a few words after each other. */
 export function listText(parts: readonly string[], language: Language): string {
-  return new Intl.ListFormat(LOCALE[language], { style: 'narrow', type: 'unit' }).format(parts);
+  return new Intl.ListFormat(LOCALE[language], { style: 'narrow', type: 'conjunction' }).format(parts);
 }
 
 const moneyFormats = new Map<string, Intl.NumberFormat>();
