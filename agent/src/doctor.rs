@@ -222,12 +222,13 @@ impl Doctor<'_> {
             }
             Err(error) => {
                 let text = error.to_string();
-                let (what, fix) = if text.contains("certificate") || text.contains("Certificate") {
-                    ("tls", certificate_fix(&text))
-                } else if to.server.is_https() {
-                    ("tls", "does the server speak TLS on this port? If not, use http:// in its own network")
-                } else {
-                    ("server", "does the server speak TLS on this port? Then use https://")
+                let (what, fix) = match certificate_fix(&text) {
+                    Some(fix) => ("tls", fix),
+                    None if to.server.is_https() => (
+                        "tls",
+                        "does the server speak TLS on this port? If not, use http:// in its own network",
+                    ),
+                    None => ("server", "does the server speak TLS on this port? Then use https://"),
                 };
                 self.say(Verdict::Bad, what, &text, fix);
                 false
@@ -371,13 +372,16 @@ impl Doctor<'_> {
     }
 }
 
-/// What to do about a certificate that is not believed.
-fn certificate_fix(error: &str) -> &'static str {
-    if error.contains("Expired") || error.contains("NotValidYet") {
+/// What to do about a certificate that is not believed; nothing if an error is about something else.
+pub fn certificate_fix(error: &str) -> Option<&'static str> {
+    if !error.to_lowercase().contains("certificate") {
+        return None;
+    }
+    Some(if error.contains("Expired") || error.contains("NotValidYet") {
         "the certificate is not valid at this time: renew it, or set this device's clock"
     } else if error.contains("NotValidForName") {
-        "the certificate is for another name: use that name in OPENCLAW_WATCH_SERVER"
+        "the certificate is for another name: use that name in the server's address"
     } else {
         "its authority is not known here: give the authority's certificate with --ca-file or OPENCLAW_WATCH_CA_FILE"
-    }
+    })
 }

@@ -15,6 +15,7 @@ use crate::args::Args;
 use crate::config::env_file::{ENV_FILE_BYTES_MAX, with_settings};
 use crate::config::server::Server;
 use crate::config::{Surroundings, check_key, read_ca};
+use crate::doctor::certificate_fix;
 use crate::uplink::http;
 use crate::uplink::warn_if_readable;
 
@@ -23,7 +24,7 @@ const REQUEST_MAX: Duration = Duration::from_secs(30);
 /// Characters of a code; the server's are shorter.
 const CODE_CHARS_MAX: usize = 256;
 /// Characters of a device's name.
-const NAME_CHARS_MAX: usize = 128;
+const NAME_CHARS_MAX: usize = 64;
 /// Settings that enrolling makes void, besides those it writes.
 const OLDER: [&str; 2] = ["NAS_URL", "API_KEY"];
 
@@ -104,7 +105,10 @@ fn post(client: &Agent, server: &Server, request: &Request<'_>) -> anyhow::Resul
     let response = match post.header("Content-Type", wire::JSON_CONTENT_TYPE).send(&body[..]) {
         Ok(response) => response,
         Err(error) => {
-            bail!("{server} cannot be reached: {error}. `openclaw-watch-agent doctor` looks closer")
+            let error = error.to_string();
+            let fix = certificate_fix(&error)
+                .unwrap_or("is it running, and is this its address for agents, usually with port 38889?");
+            bail!("{server} cannot be reached: {error}: {fix}")
         }
     };
     let (head, mut body) = response.into_parts();

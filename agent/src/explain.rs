@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::config::{Config, OpenClawPlaces, Surroundings};
 use crate::logs::LogPlaces;
-use crate::logs::follow::configured;
+use crate::logs::files::{configured, plain};
 use crate::openclaw::View;
 use crate::openclaw::usage::sources::state_database;
 
@@ -75,6 +75,7 @@ impl Explanation {
             ),
             ("/dev/disk/by-id", "names of disks"),
             ("/etc/os-release", "name and version of the system"),
+            ("/dev/urandom", "random numbers"),
             ("/etc/resolv.conf", "where names of servers are looked up"),
             ("/etc/hosts", "names of servers"),
             ("/etc/nsswitch.conf", "how names are looked up"),
@@ -103,6 +104,7 @@ impl Explanation {
                 self.reads(state.join(name), "port, bind, TLS of the gateway, and its log file");
             }
             self.reads(state.join("tmp"), "names in it, to find lock files");
+            self.reads(state.join("tmp/openclaw*"), "names in it, to find lock files");
             self.reads(state.join("tmp/openclaw*/gateway.*.lock"), "process, port and start of the gateway");
             self.database(&state_database(&state), "how the gateway started and ended, where agents' databases are, times of runs; counts of scheduled jobs, pairings, approvals and messages that need somebody");
             self.reads(state.join("agents"), "names of agents");
@@ -158,15 +160,19 @@ impl Explanation {
                     "lines of the level that is reported, redacted before they are sent",
                 );
             }
-            self.reads(state.join("logs"), "names of log files");
-            self.reads(state.join("logs/gateway*.log"), "the same, of versions without those");
+        }
+        for folder in plain(&places.gateways(), places.home.as_deref()) {
+            self.reads(&folder, "names of log files");
+            self.reads(folder.join("gateway*.log"), "the same, of versions without those");
         }
     }
 
     fn own(&mut self, config: &Config) {
         let Some(folder) = config.state_dir.path() else { return };
+        self.writes.push(Access { path: folder.display().to_string(), what: "the agent's own folder" });
         for (name, what) in [
             ("lock", "that there is one agent at a time"),
+            ("spool", "where the following are"),
             ("spool/*.spool", "reports that the server has not acknowledged"),
             ("usage-cursors.json*", "how far OpenClaw's transcripts were read"),
             ("logs.json*", "how far its logs were read"),

@@ -18,6 +18,7 @@ use crate::run::unix_ms;
 use follow::Follower;
 use position::Position;
 
+pub mod files;
 pub mod follow;
 pub mod limit;
 pub mod lines;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use agent::args::{Args, Command};
 use agent::config::{Config, Surroundings};
 use agent::service::status;
-use agent::{doctor, enroll, run, service};
+use agent::{doctor, enroll, once, run, service};
 use anyhow::Context;
 use clap::Parser;
 
@@ -22,15 +22,17 @@ fn main() -> ExitCode {
             return with_settings(&args, &surroundings, true, |config| run::run(config, on_signal));
         }
         Command::Once { print: true } => {
-            return with_settings(&args, &surroundings, false, |config| run::print(&config));
+            return with_settings(&args, &surroundings, false, |config| once::print(&config));
         }
         Command::Once { print: false } => {
-            return with_settings(&args, &surroundings, true, |config| run::send_once(&config));
+            return with_settings(&args, &surroundings, true, |config| once::send_once(&config));
         }
         Command::Explain => {
             // Without a server it is explained what would be reported.
             let sends = Config::read(&args, &surroundings, true).is_ok();
-            return with_settings(&args, &surroundings, sends, |config| run::explain(&config, &surroundings));
+            return with_settings(&args, &surroundings, sends, |config| {
+                once::explain(&config, &surroundings)
+            });
         }
         Command::Enroll { url, code, name } => {
             enroll::enroll(&args, &surroundings, url, code, name.as_deref())

@@ -1,28 +1,26 @@
-//! The agent's life: what its commands do, and what its threads share.
+//! The agent's life: its threads, its samples and its reports.
 
-use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{TryRecvError, channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
-use wire::{Ack, BootId, Report};
+use wire::{BootId, Report};
 
 use crate::clock::{SampleClock, ServerClock};
-use crate::collect::disks::{DiskCollector, DiskThread};
-use crate::collect::{Collector, SETTLE, Sample};
-use crate::config::{Config, Destination, OpenClawPlaces, Surroundings};
-use crate::explain::Explanation;
-use crate::logs::{Lines, LogPlaces, follow::Follower, position, position::Position};
-use crate::openclaw::usage::{self, Cursors, Feed, Portion, Reader, Ticket};
-use crate::openclaw::{Latest, View, Watcher};
-use crate::queue::{QUEUE_BYTES_MAX, Queue, Waiting};
+use crate::collect::disks::DiskThread;
+use crate::collect::{Collector, SETTLE};
+use crate::config::{Config, Destination};
+use crate::logs::{Lines, LogPlaces, follow::Follower, position};
+use crate::openclaw::usage::{self, Cursors, Reader};
+use crate::openclaw::{Latest, Watcher};
+use crate::queue::{QUEUE_BYTES_MAX, Queue};
 use crate::report::{Pending, boot_id};
-use crate::spool::{Spool, disk::Folder, record::Key};
+use crate::shared::Shared;
+use crate::spool::{Spool, disk::Folder};
 use crate::state_dir::Held;
 use crate::uplink::http::Http;
-use crate::uplink::{Outcome, REQUEST_MAX};
 use crate::{log, logs, openclaw, state_dir, uplink};
 
 /// How long the last reports may take after a stop was asked for.
@@ -136,117 +134,8 @@ pub fn run(
     Ok(())
 }
 
-/// Writes one report as JSON to standard output, sends nothing and moves nothing.
-pub fn print(config: &Config) -> anyhow::Result<()> {
-    let made = one_report(config, config.state_dir.path(), config.openclaw.clone())?;
-    let mut output = std::io::stdout().lock();
-    writeln!(output, "{}", wire::json::to_json_pretty(&made.report))
-        .context("cannot write to standard output")
-}
-
-/// Says what the agent opens and whom it talks to, and writes the next report; sends nothing.
-pub fn explain(config: &Config, surroundings: &Surroundings) -> anyhow::Result<()> {
-    let made = one_report(config, config.state_dir.path(), config.openclaw.clone())?;
-    let explanation = Explanation::new(config, surroundings, &made.view);
-    let mut output = std::io::stdout().lock();
-    let json = wire::json::to_json_pretty(&made.report);
-    write!(output, "{explanation}\nThe next report\n{json}\n").context("cannot write to standard output")
-}
-
-/// Makes one report and sends it.
-pub fn send_once(config: &Config) -> anyhow::Result<()> {
-    let destination = destination(config)?;
-    let held = state_dir::hold(&config.state_dir);
-    let folder = held.as_ref().ok().and_then(Option::as_ref).map(Held::path);
-    // Without a place to note how far it came, the same first events would be sent every time; and
-    // where another agent runs, that one sends them.
-    let places = if folder.is_some() { config.openclaw.clone() } else { OpenClawPlaces::default() };
-    let made = one_report(config, folder, places)?;
-    let frame = wire::frame::encode(&made.report)?;
-    match Http::new(destination, ServerClock::default()).post(&frame, REQUEST_MAX) {
-        Outcome::Failed(error) => bail!("{} cannot be reached: {error}", destination.server),
-        Outcome::Answered { status: 200, body, .. } => {
-            let ack: Ack = serde_json::from_slice(&body)
-                .with_context(|| format!("{} is not an OpenClaw Watch server", destination.server))?;
-            for fault in &ack.faults {
-                log::warn(&fault.message);
-            }
-            let mut reader = made.reader;
-            reader.accept(made.portion);
-            if let Some(folder) = folder {
-                let save = || {
-                    reader.cursors().save(folder)?;
-                    made.positions.iter().try_for_each(|positions| position::save(folder, positions))
-                };
-                save().with_context(|| format!("state folder {}", folder.display()))?;
-            }
-            log::info(format_args!("sent: {} rows stored, {} refused", ack.accepted, ack.rejected));
-            Ok(())
-        }
-        Outcome::Answered { status, body, .. } => {
-            let body: Option<wire::ErrorBody> = serde_json::from_slice(&body).ok();
-            let message = body.map_or(String::new(), |body| format!(": {}", body.error.message));
-            bail!("{} answers {status}{message}", destination.server)
-        }
-    }
-}
-
-/// A report, and what it takes to go on from there.
-struct Made {
-    report: Report,
-    /// What was seen of OpenClaw.
-    view: View,
-    reader: Reader,
-    portion: Portion,
-    /// How far logs are read with it.
-    positions: Option<Vec<Position>>,
-}
-
-/// A report of now. `folder` says how far everything was read, and `places` where transcripts and logs
-/// are.
-fn one_report(config: &Config, folder: Option<&Path>, places: OpenClawPlaces) -> anyhow::Result<Made> {
-    let mut collector = Collector::new()?;
-    let mut disks = DiskCollector::new()?;
-    let mut watcher = Watcher::new(config.openclaw.clone())?;
-    // Rates and processor shares need two readings with time between them.
-    watcher.look(Instant::now());
-    std::thread::sleep(SETTLE);
-    let (now, view): (_, View) = (Instant::now(), watcher.look(Instant::now()));
-    let mut sample = collector.sample(now);
-    sample.extend(disks.sample(now));
-    sample.extend(view.sample());
-    let mut pending = Pending::default();
-    pending.push(unix_ms(), &sample);
-    let mut reader = Reader::new(places.clone(), cursors(folder, config.destination.as_ref()));
-    let mut portion = reader.read(now);
-    let (logs, positions) = lines(config, folder, &places, now);
-    let mut report = pending.take(&collector.facts(), &view, reader.state(now), config.interval_s);
-    report.usage = std::mem::take(&mut portion.events);
-    report.logs = logs;
-    report.agent.boot = Some((boot_id()?, 0));
-    Ok(Made { report, view, reader, portion, positions })
-}
-
-/// What is new in the logs, and how far they are read with it.
-fn lines(
-    config: &Config,
-    folder: Option<&Path>,
-    places: &OpenClawPlaces,
-    now: Instant,
-) -> (Vec<wire::Log>, Option<Vec<Position>>) {
-    let Some(level) = config.log_level else { return (Vec::new(), None) };
-    let positions = folder.and_then(position::load);
-    let mut follower = Follower::new(LogPlaces::of(places), level, positions, now);
-    let lines = Lines::default();
-    // A record that may go on in a next line is given away when a second look finds none.
-    for _ in 0..2 {
-        follower.look(&lines, now, unix_ms());
-    }
-    lines.take()
-}
-
 /// How far usage was read for this destination, or for any, as the agent's folder says.
-fn cursors(folder: Option<&Path>, destination: Option<&Destination>) -> Cursors {
+pub(crate) fn cursors(folder: Option<&Path>, destination: Option<&Destination>) -> Cursors {
     let destination = destination.map(|to| format!("{}\n{}", to.server, to.key));
     match folder {
         Some(folder) => Cursors::load(folder, destination.as_deref()),
@@ -254,7 +143,7 @@ fn cursors(folder: Option<&Path>, destination: Option<&Destination>) -> Cursors 
     }
 }
 
-fn destination(config: &Config) -> anyhow::Result<&Destination> {
+pub(crate) fn destination(config: &Config) -> anyhow::Result<&Destination> {
     config.destination.as_ref().context("no server to report to")
 }
 
@@ -344,165 +233,9 @@ impl Schedule {
     }
 }
 
-/// What the threads share: the queue, and who waits for what.
-#[derive(Debug)]
-pub struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
-    /// OpenClaw's usage, on its way into the queue.
-    usage: Feed,
-}
-
-#[derive(Debug)]
-struct State {
-    queue: Queue,
-    live: bool,
-    /// A stop was asked for: no more samples.
-    stop: bool,
-    /// The last report is in the queue, and until when it may be sent.
-    closing: Option<Instant>,
-}
-
-impl Shared {
-    fn new(queue: Queue) -> Shared {
-        let state = State { queue, live: false, stop: false, closing: None };
-        Shared { state: Mutex::new(state), changed: Condvar::new(), usage: Feed::default() }
-    }
-
-    /// Asks for a stop.
-    pub fn stop(&self) {
-        self.lock().stop = true;
-        self.changed.notify_all();
-    }
-
-    /// No more reports come; those that are there may be sent until `deadline`.
-    fn close(&self, deadline: Instant) {
-        self.lock().closing = Some(deadline);
-        self.changed.notify_all();
-    }
-
-    /// Waits for a moment. False as soon as a stop is asked for.
-    fn wait_until(&self, moment: Instant) -> bool {
-        self.wait(moment.saturating_duration_since(Instant::now()), |state| state.stop);
-        !self.lock().stop
-    }
-
-    /// Waits before the next try; not longer than until closing.
-    pub(crate) fn pause(&self, wait: Duration) {
-        self.wait(wait, |state| state.closing.is_some());
-    }
-
-    /// Lets live reports and other devices go first: not longer than until a new report or closing.
-    pub(crate) fn rest(&self, wait: Duration) {
-        self.wait(wait, |state| state.closing.is_some() || state.queue.has_fresh());
-    }
-
-    fn wait(&self, wait: Duration, until: impl Fn(&State) -> bool) {
-        if !wait.is_zero() {
-            let waited = self.changed.wait_timeout_while(self.lock(), wait, |state| !until(state));
-            drop(waited.unwrap_or_else(PoisonError::into_inner));
-        }
-    }
-
-    /// The report to send and, when closing, until when it may be sent. Waits for one; nothing when
-    /// closing and there is none left.
-    pub(crate) fn next(&self) -> Option<(Waiting, Option<Instant>)> {
-        let mut state = self.lock();
-        let next = loop {
-            match (state.queue.pick(), state.closing) {
-                (Some(waiting), closing) => break Some((waiting, closing)),
-                (None, Some(_)) => break None,
-                (None, None) => {
-                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-                }
-            }
-        };
-        self.tell(state);
-        next
-    }
-
-    pub(crate) fn number(&self) -> Key {
-        self.lock().queue.number()
-    }
-
-    fn push(&self, key: Key, frame: Vec<u8>, usage: Option<Ticket>) {
-        let mut state = self.lock();
-        state.queue.push(key, frame, usage);
-        self.tell(state);
-        self.changed.notify_all();
-    }
-
-    /// Nothing is left to do about this report: the server has it, or it is given up.
-    pub(crate) fn forget(&self, key: Key, safe: bool) {
-        let mut state = self.lock();
-        let usage = state.queue.forget(key);
-        self.tell(state);
-        self.settle(usage, safe);
-    }
-
-    /// The usage events of a report are safe with the server, or they are lost. A report that is on disk
-    /// may be lost yet: a power cut takes it, or a newer one its room.
-    fn settle(&self, usage: Option<Ticket>, safe: bool) {
-        if let Some(ticket) = usage {
-            self.usage.settle(ticket, safe);
-        }
-    }
-
-    /// Says what is new about the queue, once nobody has to wait for that.
-    fn tell(&self, mut state: MutexGuard<'_, State>) {
-        let (news, lost) = (state.queue.take_news(), state.queue.take_lost());
-        drop(state);
-        lost.into_iter().for_each(|ticket| self.settle(Some(ticket), false));
-        news.iter().for_each(log::warn);
-    }
-
-    /// How the queue is, as figures.
-    fn sample(&self) -> Sample {
-        let mut sample = Sample::default();
-        let state = self.lock();
-        sample.gauge("reports_waiting", state.queue.len() as f64);
-        sample.counter("reports_dropped_total", state.queue.dropped());
-        sample.gauge("spool_bytes", state.queue.spool_bytes() as f64);
-        sample
-    }
-
-    /// Reports on disk, and in all.
-    fn left(&self) -> (usize, usize) {
-        let state = self.lock();
-        (state.queue.on_disk(), state.queue.len())
-    }
-
-    pub(crate) fn with_queue(&self, change: impl FnOnce(&mut Queue)) {
-        let mut state = self.lock();
-        change(&mut state.queue);
-        self.tell(state);
-    }
-
-    pub(crate) fn queued(&self) -> usize {
-        self.lock().queue.len()
-    }
-
-    pub(crate) fn set_live(&self, live: bool) {
-        self.lock().live = live;
-    }
-
-    fn is_live(&self) -> bool {
-        self.lock().live
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // The state is whole between any two statements: a thread that died leaves nothing half done.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn shared() -> Shared {
-        Shared::new(Queue::new(BootId([1; 16]), None, QUEUE_BYTES_MAX))
-    }
 
     #[test]
     fn moments_do_not_drift_and_missed_ones_are_skipped() {
@@ -516,26 +249,5 @@ mod tests {
         assert_eq!(next(5_900), 10_000);
         assert_eq!(next(10_000), 15_000);
         assert_eq!(next(3_600_001), 3_605_000, "the device slept");
-    }
-
-    #[test]
-    fn a_stop_ends_the_wait_for_the_next_sample() {
-        let shared = shared();
-        assert!(shared.wait_until(Instant::now()));
-        shared.stop();
-        assert!(!shared.wait_until(Instant::now() + Duration::from_secs(3_600)));
-    }
-
-    #[test]
-    fn closing_ends_a_pause_and_then_the_queue() {
-        let shared = shared();
-        shared.push(shared.number(), vec![1], None);
-        let deadline = Instant::now() + CLOSE_MAX;
-        shared.close(deadline);
-        shared.pause(Duration::from_secs(3_600));
-        let (waiting, closing) = shared.next().unwrap();
-        assert_eq!((&waiting.frame[..], closing), (&[1][..], Some(deadline)));
-        shared.forget(waiting.key, true);
-        assert_eq!(shared.next(), None);
     }
 }

@@ -10,7 +10,7 @@ use wire::{Ack, ErrorBody};
 
 use crate::config::server::{Server, is_public};
 use crate::queue::Waiting;
-use crate::run::Shared;
+use crate::shared::Shared;
 use crate::{log, report};
 use http::Http;
 

@@ -1,34 +1,26 @@
-//! Follows log files: which there are, and what is new in each.
+//! Follows log files: what is new in each.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use wire::Log;
 
+use super::files::{Candidate, FILES_MAX, Folders, candidates};
 use super::limit::{Limit, PER_MINUTE};
 use super::lines::{self, Read};
 use super::position::{self, Identity, Position};
 use super::record::{self, Level, Record};
 use super::{Lines, LogPlaces};
 use crate::log;
-use crate::openclaw::json5;
 
-/// Files that are followed.
-const FILES_MAX: usize = 64;
-/// Entries of a folder that are looked at.
-const ENTRIES_MAX: usize = 2_000;
 /// Bytes of a file that are read in one look.
 const READ_BYTES_MAX: u64 = 8 << 20;
 /// Bytes before the end of a file at which a first start begins, so that the latest errors are seen.
 pub const FIRST_BYTES: u64 = 64 << 10;
-/// A file that was not written to for so long is over: OpenClaw deletes its own after a day.
-const OLD: Duration = Duration::from_secs(24 * 3_600);
 /// Time between two looks for folders of logs. Those that are known are looked into each time.
 const FOLDERS_EVERY: Duration = Duration::from_secs(30);
-/// Bytes of a configuration that are read.
-const CONFIG_BYTES_MAX: u64 = 1 << 20;
 /// Where the agent's own lines come from.
 const SOURCE: &str = "openclaw-watch-agent";
 
@@ -47,25 +39,6 @@ pub struct Follower {
     folders: Option<(Instant, Folders)>,
 }
 
-/// Where logs are now.
-#[derive(Debug)]
-struct Folders {
-    state_dirs: Vec<PathBuf>,
-    /// Of JSON logs.
-    json: Vec<PathBuf>,
-    /// Files that configurations name.
-    configured: Vec<PathBuf>,
-}
-
-impl Folders {
-    fn find(places: &LogPlaces) -> Folders {
-        let state_dirs = places.openclaw.gateways();
-        let home = places.openclaw.home.as_deref();
-        let configured = state_dirs.iter().filter_map(|state_dir| configured(state_dir, home)).collect();
-        Folders { json: folders(&places.folders), configured, state_dirs }
-    }
-}
-
 /// One file that is followed.
 #[derive(Debug)]
 struct Tail {
@@ -74,17 +47,6 @@ struct Tail {
     usual: Level,
     /// A record that may go on in the next line, and where it ends so far.
     held: Option<(Record, u64)>,
-}
-
-/// A file that may be followed.
-#[derive(Debug)]
-struct Candidate {
-    path: PathBuf,
-    metadata: Metadata,
-    modified: SystemTime,
-    usual: Level,
-    /// Whether it is a log of the older kind, which is not begun anew each day.
-    older: bool,
 }
 
 /// No more lines can be taken now.
@@ -295,100 +257,6 @@ impl Tail {
     }
 }
 
-/// The files to follow, the longest unchanged first: after a rotation the older one comes first.
-fn candidates(folders: &Folders, now: SystemTime) -> Vec<Candidate> {
-    let Folders { state_dirs, json, configured } = folders;
-    let mut found = Vec::new();
-    let owners: Vec<_> = state_dirs.iter().filter_map(|path| fs::metadata(path).ok()).collect();
-    // Without a state folder there is no OpenClaw here, whatever lies in a folder for everybody.
-    if owners.is_empty() {
-        return found;
-    }
-    let is_old = |modified: SystemTime| now.duration_since(modified).is_ok_and(|age| age > OLD);
-    let add = |found: &mut Vec<Candidate>, folder: &Path, usual: Level, wanted: &dyn Fn(&str) -> bool| {
-        for entry in fs::read_dir(folder).into_iter().flatten().take(ENTRIES_MAX).flatten() {
-            if !entry.file_name().to_str().is_some_and(wanted) {
-                continue;
-            }
-            let Ok(metadata) = fs::symlink_metadata(entry.path()) else { continue };
-            let Ok(modified) = metadata.modified() else { continue };
-            let own = owners.iter().any(|owner| same_owner(owner, &metadata));
-            if metadata.is_file() && own && !is_old(modified) {
-                found.push(Candidate { path: entry.path(), metadata, modified, usual, older: false });
-            }
-        }
-    };
-    for folder in json {
-        add(&mut found, folder, Level::Info, &|name| name.starts_with("openclaw-") && name.ends_with(".log"));
-    }
-    for path in configured {
-        if let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) {
-            add(&mut found, folder, Level::Info, &|other| same_but_for_digits(name, other));
-        }
-    }
-    // Where there is a JSON log, these say the same once more.
-    if found.is_empty() {
-        for folder in state_dirs.iter().map(|state_dir| state_dir.join("logs")) {
-            add(&mut found, &folder, Level::Info, &|name| name == "gateway.log");
-            add(&mut found, &folder, Level::Warn, &|name| name == "gateway.err.log");
-        }
-        found.iter_mut().for_each(|candidate| candidate.older = true);
-    }
-    found.sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path)));
-    found.dedup_by(|a, b| a.path == b.path);
-    // The latest are the ones that matter.
-    found.drain(..found.len().saturating_sub(FILES_MAX));
-    found
-}
-
-/// The folders, and those beside them with a user's number in the name: one is used where the folder
-/// for everybody is not safe.
-fn folders(named: &[PathBuf]) -> Vec<PathBuf> {
-    let mut folders = named.to_vec();
-    for path in named {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
-        else {
-            continue;
-        };
-        for entry in fs::read_dir(parent).into_iter().flatten().take(ENTRIES_MAX).flatten() {
-            let file_name = entry.file_name();
-            let number = file_name.to_str().and_then(|other| other.strip_prefix(name)?.strip_prefix('-'));
-            if number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())) {
-                folders.push(entry.path());
-            }
-        }
-    }
-    folders.sort();
-    folders.dedup();
-    folders
-}
-
-/// The log file that the configuration in a state folder names.
-pub fn configured(state_dir: &Path, home: Option<&Path>) -> Option<PathBuf> {
-    use std::io::Read;
-    let mut text = Vec::new();
-    let file = File::open(state_dir.join("openclaw.json")).ok()?;
-    file.take(CONFIG_BYTES_MAX).read_to_end(&mut text).ok()?;
-    let path = json5::lookup(&String::from_utf8_lossy(&text), &["logging", "file"])?;
-    let path = match (path.strip_prefix("~/"), home) {
-        (Some(rest), Some(home)) => home.join(rest),
-        _ => PathBuf::from(path),
-    };
-    path.is_absolute().then_some(path)
-}
-
-/// Whether two names differ in digits only: a dated log keeps rolling under its name. A number before
-/// the ending is a rotation's.
-fn same_but_for_digits(name: &str, other: &str) -> bool {
-    let shape = |name: &str| {
-        let stem = name.strip_suffix(".log").unwrap_or(name);
-        let rotated =
-            stem.rsplit_once('.').filter(|(_, n)| n.len() == 1 && n.bytes().all(|b| b.is_ascii_digit()));
-        rotated.map_or(stem, |(stem, _)| stem).replace(|c: char| c.is_ascii_digit(), "0")
-    };
-    shape(name) == shape(other)
-}
-
 /// Opens the file that was looked at, and no other that took its place meanwhile.
 fn open(path: &Path, looked_at: &Metadata) -> io::Result<File> {
     let file = File::open(path)?;
@@ -396,18 +264,6 @@ fn open(path: &Path, looked_at: &Metadata) -> io::Result<File> {
         return Err(io::Error::other("another file took its place"));
     }
     Ok(file)
-}
-
-#[cfg(unix)]
-fn same_owner(a: &Metadata, b: &Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    a.uid() == b.uid()
-}
-
-#[cfg(not(unix))]
-fn same_owner(_: &Metadata, _: &Metadata) -> bool {
-    // There the temporary folder is the user's own.
-    true
 }
 
 #[cfg(test)]

@@ -41,11 +41,7 @@ pub struct Folder {
 impl Folder {
     /// Makes the folder if it is not there.
     pub fn open(path: &Path) -> io::Result<Folder> {
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(path)?;
+        make(path)?;
         Ok(Folder { path: path.to_path_buf(), open: None })
     }
 
@@ -56,6 +52,14 @@ impl Folder {
     fn close(&mut self, segment: SegmentId) {
         self.open.take_if(|(open, _)| *open == segment);
     }
+}
+
+fn make(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
 }
 
 impl Disk for Folder {
@@ -88,9 +92,21 @@ impl Disk for Folder {
             options.create(true).append(true);
             #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            self.open = Some((segment, options.open(self.file(segment))?));
+            let path = self.file(segment);
+            let file = options.open(&path).or_else(|_| {
+                // Somebody may have deleted the folder.
+                make(&self.path)?;
+                options.open(&path)
+            })?;
+            self.open = Some((segment, file));
         }
         let Some((_, file)) = &mut self.open else { return Err(io::ErrorKind::NotFound.into()) };
+        #[cfg(unix)]
+        if std::os::unix::fs::MetadataExt::nlink(&file.metadata()?) == 0 {
+            // Or the file: what is written to it now is nowhere.
+            self.open = None;
+            return Err(io::ErrorKind::NotFound.into());
+        }
         file.write_all(bytes)
     }
 

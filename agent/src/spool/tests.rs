@@ -218,3 +218,24 @@ fn a_frame_of_any_other_file_is_not_taken_up() {
         assert_eq!((mode(&path), mode(&path.join("00000000.spool"))), (0o700, 0o600));
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_is_deleted_costs_what_was_in_it_and_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("spool");
+    let open = |boot| {
+        let disk = super::disk::Folder::open(&path).unwrap();
+        Spool::open(Box::new(disk), SPOOL_BYTES_MIN, BootId([boot; 16])).unwrap()
+    };
+    let mut spool = open(1);
+    spool.append(0, b"gone").unwrap();
+    std::fs::remove_dir_all(&path).unwrap();
+    assert!(spool.append(1, b"not written").is_err(), "it would be written to nowhere");
+    spool.append(2, b"kept").unwrap();
+    assert_eq!(
+        spool.read_oldest().unwrap().map(|(key, frame)| (key.seq, frame)),
+        Some((2, b"kept".to_vec()))
+    );
+    assert_eq!(open(2).len(), 1, "after a restart too");
+}

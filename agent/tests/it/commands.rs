@@ -3,10 +3,13 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tokio_rustls::rustls::{self, ServerConfig, ServerConnection, StreamOwned};
 
 use super::{agent, output, text};
 
@@ -20,13 +23,40 @@ type Answer = fn(&str, &str) -> String;
 
 impl Stub {
     fn start(answer: Answer) -> Stub {
+        Stub::behind("http", answer, |stream| stream)
+    }
+
+    /// The same over TLS, with a certificate of an authority of its own, and that authority's.
+    fn start_tls(answer: Answer) -> (Stub, String) {
+        let authority_key = KeyPair::generate().unwrap();
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(authority, authority_key).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let own =
+            CertificateParams::new(["127.0.0.1".to_string()]).unwrap().signed_by(&key, &authority).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config =
+            ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let config =
+            Arc::new(config.with_no_client_auth().with_single_cert(vec![own.der().clone()], key).unwrap());
+        let wrap = move |stream| StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), stream);
+        (Stub::behind("https", answer, wrap), authority.pem())
+    }
+
+    fn behind<S: Read + Write>(
+        scheme: &str,
+        answer: Answer,
+        wrap: impl Fn(TcpStream) -> S + Send + 'static,
+    ) -> Stub {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
         let seen = requests.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let mut reader = BufReader::new(stream.unwrap());
+                let mut reader = BufReader::new(wrap(stream.unwrap()));
                 let (mut head, mut length) = (String::new(), 0);
                 while !head.ends_with("\r\n\r\n") {
                     let mut line = String::new();
@@ -51,7 +81,8 @@ impl Stub {
                     "HTTP/1.1 {status}\r\n{headers}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{rest}",
                     rest.len()
                 );
-                let _ = reader.get_mut().write_all(answer.as_bytes());
+                let stream = reader.get_mut();
+                let _ = stream.write_all(answer.as_bytes()).and_then(|()| stream.flush());
             }
         });
         Stub { url, requests }
@@ -147,6 +178,33 @@ fn a_code_is_not_spent_where_its_key_cannot_be_kept() {
     let no_url = self::output(agent(home.path()).args(["enroll", "nas", "c"]));
     assert!(text(&no_url.stderr).contains("http://"), "{}", text(&no_url.stderr));
     assert_eq!(server.requests(), []);
+}
+
+#[test]
+fn a_server_with_its_own_authority_is_believed_where_that_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    let (server, authority) = Stub::start_tls(|head, body| match head.starts_with("POST /api/v1/enroll ") {
+        true => gives_a_key(head, body),
+        false => as_a_server_does(head, body, "ocw_new", 0),
+    });
+    let strange = enroll(home.path(), &server.url, &[]);
+    assert_eq!(strange.status.code(), Some(1));
+    assert!(
+        text(&strange.stderr).contains("give the authority's certificate with --ca-file"),
+        "{}",
+        text(&strange.stderr)
+    );
+    fs::write(home.path().join("ca.pem"), authority).unwrap();
+    let enrolled = enroll(home.path(), &server.url, &["--ca-file", "ca.pem"]);
+    assert!(enrolled.status.success(), "{}", text(&enrolled.stderr));
+    // From the file alone, and from another folder: the authority's path is a whole one.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let path = settings(home.path()).display().to_string();
+    for (command, says) in [("doctor", "answers over TLS"), ("once", "")] {
+        let output = output(agent(elsewhere.path()).args([command, "--env-file", &path]));
+        assert!(output.status.success(), "{} {}", text(&output.stdout), text(&output.stderr));
+        assert!(text(&output.stdout).contains(says), "{}", text(&output.stdout));
+    }
 }
 
 /// A `systemctl` that notes what it is asked and says what is in the file `state`.

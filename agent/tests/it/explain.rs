@@ -86,10 +86,18 @@ fn nothing_is_opened_that_is_not_named_and_nothing_is_executed() {
         eprintln!("not looked at: strace does not work here");
         return;
     }
+    std::fs::create_dir_all(home.path().join(".openclaw/tmp/openclaw-1000")).unwrap();
     let (named, _) = explained(home.path());
     let program = env!("CARGO_BIN_EXE_openclaw-watch-agent");
     let status = Command::new("strace")
-        .args(["-f", "-e", "trace=execve,execveat,open,openat,openat2,creat", "-s", "4096", "-o"])
+        .args([
+            "-f",
+            "-e",
+            "trace=execve,execveat,open,openat,openat2,creat,mkdir,rename",
+            "-s",
+            "4096",
+            "-o",
+        ])
         .args([trace.as_path(), Path::new(program)])
         .args(["once", "--server", "http://127.0.0.1:1", "--api-key", "ocw_1"])
         .env_clear()
@@ -105,7 +113,11 @@ fn nothing_is_opened_that_is_not_named_and_nothing_is_executed() {
     assert_eq!(calls("execve"), 1, "itself");
     let mut opened: Vec<&str> = trace
         .lines()
-        .filter(|line| line.contains("open") && !line.contains("resumed>") && !line.contains("execve("))
+        .filter(|line| {
+            ["open", "mkdir", "rename"].iter().any(|call| line.contains(call))
+                && !line.contains("resumed>")
+                && !line.contains("execve(")
+        })
         .filter_map(|line| line.split('"').nth(1))
         .collect();
     opened.sort_unstable();

@@ -1,4 +1,6 @@
+use std::fs;
 use std::io::Write;
+use std::path::PathBuf;
 
 use super::*;
 use crate::config::OpenClawPlaces;
