@@ -86,7 +86,9 @@ fn nothing_is_opened_that_is_not_named_and_nothing_is_executed() {
         eprintln!("not looked at: strace does not work here");
         return;
     }
-    std::fs::create_dir_all(home.path().join(".openclaw/tmp/openclaw-1000")).unwrap();
+    for folder in [".openclaw/tmp/openclaw-1000", ".local/state"] {
+        std::fs::create_dir_all(home.path().join(folder)).unwrap();
+    }
     let (named, _) = explained(home.path());
     let program = env!("CARGO_BIN_EXE_openclaw-watch-agent");
     let status = Command::new("strace")
