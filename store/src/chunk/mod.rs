@@ -43,6 +43,7 @@ use likeness::{Recent, Samples};
 use presence::Stored;
 use sequence::{Place, Source, Streams};
 use std::cell::RefCell;
+use std::sync::OnceLock;
 use times::Times;
 use zstd::zstd_safe::DCtx;
 
@@ -287,6 +288,8 @@ fn same(a: &[f64], b: &[f64]) -> bool {
 pub struct Chunk {
     rows: usize,
     times: Times,
+    /// Once they were asked for with [`Chunk::times_kept`].
+    kept_times: OnceLock<Vec<Timestamp>>,
     columns: Vec<OpenColumn>,
     /// "Every row" first.
     presences: Vec<OpenPresence>,
@@ -353,6 +356,7 @@ impl Chunk {
         let mut chunk = Chunk {
             rows,
             times: head.times,
+            kept_times: OnceLock::new(),
             columns: Vec::with_capacity(head.columns.len()),
             presences: open_presences(&head.presences, rows)
                 .ok_or_else(|| damaged("a column's presence is of other rows"))?,
@@ -409,12 +413,25 @@ impl Chunk {
     /// About how much memory it takes.
     pub fn memory_bytes(&self) -> usize {
         let presences = self.presences.len() * (size_of::<OpenPresence>() + self.rows.div_ceil(8));
-        self.streams.capacity() + self.columns.len() * size_of::<OpenColumn>() + presences
+        let times = self.rows * size_of::<Timestamp>();
+        self.streams.capacity() + self.columns.len() * size_of::<OpenColumn>() + presences + times
     }
 
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// As [`Chunk::times`], for a chunk that is asked again: decoded once.
+    ///
+    /// # Errors
+    /// As [`Chunk::times`].
+    pub fn times_kept(&self) -> Result<&[Timestamp]> {
+        if let Some(times) = self.kept_times.get() {
+            return Ok(times);
+        }
+        let times = self.times()?;
+        Ok(self.kept_times.get_or_init(|| times))
     }
 
     /// The rows' times, in the order they were given.

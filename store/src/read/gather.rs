@@ -3,7 +3,7 @@
 //! The head is looked at first and the chunks after it: a generation that is sealed in between is then found twice, never
 //! not at all, and what is found twice is settled by time, the newer source winning.
 
-use super::Points;
+use super::{Points, Samples};
 use crate::chunk::{Chunk, ColumnKey, Field};
 use crate::chunk_table::Snapshot;
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ use std::time::Instant;
 struct Fresh {
     t_ms: Vec<Timestamp>,
     /// By metric, in the order they came.
-    samples: Vec<Vec<(Timestamp, f64)>>,
+    samples: Vec<Samples>,
 }
 
 /// Reads for one query, within its budget.
@@ -70,11 +70,10 @@ impl<'a> Gather<'a> {
         device: DeviceId,
         metrics: &[(u32, Kind)],
         range: TimeRange,
-    ) -> Result<Vec<Points>> {
+    ) -> Result<Vec<Samples>> {
         let fresh = self.fresh(device, metrics, range);
         let shared = self.shared;
-        let samples = shared.chunks.snapshot(|view| self.samples(view, device, metrics, range, &fresh))?;
-        Ok(samples.into_iter().map(|s| s.into_iter().map(|(t, v)| (t, Bucket::of(v))).collect()).collect())
+        shared.chunks.snapshot(|view| self.samples(view, device, metrics, range, &fresh))
     }
 
     /// The rollups of some metrics, those of rows not sealed yet computed from raw.
@@ -135,12 +134,12 @@ impl<'a> Gather<'a> {
         metrics: &[(u32, Kind)],
         range: TimeRange,
         fresh: &Fresh,
-    ) -> Result<Vec<Vec<(Timestamp, f64)>>> {
-        let mut found: Vec<Vec<(Timestamp, f64)>> = metrics.iter().map(|_| Vec::new()).collect();
+    ) -> Result<Vec<Samples>> {
+        let mut found: Vec<Samples> = metrics.iter().map(|_| Vec::new()).collect();
         self.each_chunk(view, device, Tier::Raw, range, metrics.len(), |chunk, times| {
             for ((metric, _), samples) in metrics.iter().zip(&mut found) {
                 let key = ColumnKey { metric: *metric, field: Field::Value };
-                each_value(chunk, key, times, range, |t, v| samples.push((t, v)))?;
+                append_samples(chunk, key, times, range, samples)?;
             }
             Ok(())
         })?;
@@ -165,9 +164,9 @@ impl<'a> Gather<'a> {
     ) -> Result<()> {
         for meta in view.overlapping(device, tier, range)? {
             let read = self.shared.chunks.read(view, meta.id).and_then(|chunk| {
-                let times = chunk.times()?;
+                let times = chunk.times_kept()?;
                 self.spend(times.len().saturating_mul(columns))?;
-                each(&chunk, &times)
+                each(&chunk, times)
             });
             match read {
                 Err(Error::Corrupt { .. }) => self.damaged.push(meta.id),
@@ -210,22 +209,24 @@ fn settle<T: Copy>(points: &mut Vec<(Timestamp, T)>) {
     points.truncate(kept);
 }
 
-fn each_value(
+/// Appends the samples of a column within a range. The times of a chunk ascend.
+fn append_samples(
     chunk: &Chunk,
     key: ColumnKey,
     times: &[Timestamp],
     range: TimeRange,
-    mut each: impl FnMut(Timestamp, f64),
+    samples: &mut Samples,
 ) -> Result<()> {
     let Some((values, present)) = chunk.column(key)? else { return Ok(()) };
-    let mut values = values.into_iter();
-    for (i, &t) in times.iter().enumerate() {
-        if let (true, Some(value)) = (present.has(i), if present.has(i) { values.next() } else { None })
-            && range.contains(t)
-        {
-            each(t, value);
-        }
+    if *present == Presence::All {
+        let from = times.partition_point(|&t| t < range.start());
+        let to = times.partition_point(|&t| t < range.end());
+        let inside = times.get(from..to).unwrap_or_default().iter().copied();
+        samples.extend(inside.zip(values.into_iter().skip(from)));
+        return Ok(());
     }
+    let there = times.iter().copied().enumerate().filter(|(row, _)| present.has(*row));
+    samples.extend(there.map(|(_, t)| t).zip(values).filter(|(t, _)| range.contains(*t)));
     Ok(())
 }
 

@@ -14,8 +14,11 @@ use std::time::Instant;
 /// Series that one query may answer.
 pub const QUERY_SERIES_MAX: usize = 2_000;
 
-/// What was found of one series: times and what happened at each; ascending.
+/// What was found of one series in a tier: steps and what happened within each; ascending.
 type Points = Vec<(Timestamp, Bucket)>;
+
+/// The samples of one series; ascending.
+type Samples = Vec<(Timestamp, f64)>;
 
 /// Times that are looked at: from 1970 to the year 9999.
 const TIMES: std::ops::Range<Timestamp> = 0..253_402_300_800_000;
@@ -62,12 +65,19 @@ fn answer_once(shared: &Shared, gather: &mut Gather<'_>, query: &RangeQuery) -> 
     let mut series = Vec::new();
     for (device, metrics) in wanted {
         let kinds: Vec<(u32, Kind)> = metrics.iter().map(|m| (m.0, m.1)).collect();
-        let found = match tier {
-            Tier::Raw => gather.raw(device, &kinds, range)?,
-            tier => gather.rolled_up(device, &kinds, tier, range)?,
+        let kinds_of = kinds.iter().map(|(_, kind)| *kind);
+        let found: Vec<Vec<Bucket>> = match tier {
+            Tier::Raw => {
+                let found = gather.raw(device, &kinds, range)?.into_iter().zip(kinds_of);
+                let points = |s: Samples| s.into_iter().map(|(t, v)| (t, Bucket::of(v)));
+                found.map(|(samples, kind)| fold(points(samples), start, step_ms, steps, kind)).collect()
+            }
+            tier => {
+                let found = gather.rolled_up(device, &kinds, tier, range)?.into_iter().zip(kinds_of);
+                found.map(|(points, kind)| fold(points.into_iter(), start, step_ms, steps, kind)).collect()
+            }
         };
-        for ((_, kind, name), points) in metrics.into_iter().zip(found) {
-            let buckets = fold(&points, start, step_ms, steps, kind);
+        for ((_, kind, name), buckets) in metrics.into_iter().zip(found) {
             series.push(Series { device, metric: name.to_string(), kind, buckets });
         }
     }
@@ -153,7 +163,8 @@ fn read_rows(
         for ((_, kind, name), points) in metrics.iter().zip(points_found) {
             let mut buckets = vec![Bucket::EMPTY; t_ms.len()];
             let mut before: Option<f64> = None;
-            for (t, mut bucket) in points {
+            for (t, value) in points {
+                let mut bucket = Bucket::of(value);
                 if let (Kind::Counter, Some(before)) = (kind, before) {
                     bucket.increase = crate::rollup::growth(before, bucket.first);
                 }
@@ -171,7 +182,7 @@ fn read_rows(
 /// Folds ascending points into `steps` steps from `start` on. A counter's growth from the last sample of one step to the
 /// first of the next counts for the next.
 fn fold(
-    points: &[(Timestamp, Bucket)],
+    points: impl Iterator<Item = (Timestamp, Bucket)>,
     start: Timestamp,
     step_ms: i64,
     steps: usize,
@@ -179,11 +190,18 @@ fn fold(
 ) -> Vec<Bucket> {
     let mut out = vec![Bucket::EMPTY; steps];
     let mut before: Option<f64> = None;
+    // The step that the points have reached, and its end: most points are in the same one as the point before.
+    let (mut at, mut end) = (0usize, start.saturating_add(step_ms));
     for (t, point) in points {
-        let at = (t - start).div_euclid(step_ms);
-        if let Some(bucket) = usize::try_from(at).ok().and_then(|at| out.get_mut(at)) {
+        if t >= end {
+            at = usize::try_from((t - start).div_euclid(step_ms)).unwrap_or(usize::MAX);
+            end = t - (t - start).rem_euclid(step_ms) + step_ms;
+        }
+        if t >= start
+            && let Some(bucket) = out.get_mut(at)
+        {
             let opens = bucket.count == 0;
-            bucket.add(point, kind);
+            bucket.add(&point, kind);
             if let (true, Kind::Counter, Some(before)) = (opens, kind, before) {
                 bucket.increase += crate::rollup::growth(before, point.first);
             }

@@ -5,21 +5,23 @@ use crate::types::{Tier, TimeRange, Timestamp};
 /// Finest step, milliseconds. What needs a finer one holds few enough rows to be answered by themselves.
 const STEP_MIN_MS: i64 = 10;
 
-/// The tier to read, and the step in milliseconds: the finest with at most `points` steps that the tier can give.
+/// The tier to read, and the step in milliseconds: the finest with at most `points` steps, or that of a tier when this
+/// gives up no more than a fifth of them.
 pub fn tier_and_step(range: TimeRange, points: usize) -> (Tier, i64) {
     // One step more than the length says: the first begins before the range.
     let room = (points as i64 - 1).max(1);
-    let needed = range.length_ms().div_euclid(room) + 1;
+    let needed = range.length_ms().div_euclid(room) + i64::from(range.length_ms() % room > 0);
+    let reaches = |step: i64| needed > step / 5 * 4;
     let five_minutes = Tier::FiveMinutes.step_ms();
     let hour = Tier::Hour.step_ms();
-    if needed > hour {
+    if reaches(hour) {
         (Tier::Hour, round_up(needed, hour))
-    } else if needed > five_minutes {
+    } else if reaches(five_minutes) {
         (Tier::FiveMinutes, round_up(needed, five_minutes))
     } else if needed > 500 {
         (Tier::Raw, round_up(needed, 1_000))
     } else {
-        (Tier::Raw, round_up(needed, STEP_MIN_MS))
+        (Tier::Raw, round_up(needed.max(1), STEP_MIN_MS))
     }
 }
 
@@ -89,6 +91,15 @@ mod tests {
     }
 
     #[test]
+    fn a_day_in_steps_of_five_minutes_is_read_from_these() {
+        check(DAY, 289, "5m 300 s");
+        check(DAY, 290, "5m 300 s");
+        check(DAY, 350, "5m 300 s");
+        check(DAY, 370, "raw 235 s");
+        check(30 * DAY, 721, "1h 3600 s");
+    }
+
+    #[test]
     fn a_week_is_read_from_five_minutes() {
         check(7 * DAY, 600, "5m 1200 s");
     }
@@ -105,7 +116,7 @@ mod tests {
 
     #[test]
     fn one_point_is_possible() {
-        check(DAY, 1, "1h 90000 s");
+        check(DAY, 1, "1h 86400 s");
     }
 
     #[test]
