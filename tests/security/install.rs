@@ -68,7 +68,9 @@ fn the_script_downloads_verifies_enrols_and_installs() {
     std::fs::write(home.path().join("no-service"), "").unwrap();
     let output = run(&script.body, home.path(), &[]);
     assert!(
-        output.status.code() == Some(1) && said(&output).contains("start it yourself"),
+        output.status.code() == Some(1)
+            && said(&output).contains("is in ")
+            && said(&output).contains("start it yourself"),
         "{}",
         said(&output)
     );

@@ -93,7 +93,8 @@ main() {
     if "$agent" install; then
         printf 'The agent runs: %s status\n' "$agent"
     else
-        printf 'The agent is in %s but could not become a service; start it yourself with: %s run\n' "$folder" "$agent" >&2
+        printf 'The agent is in %s but no service yet, for the reason above. Try again with: %s install\n' "$folder" "$agent" >&2
+        printf 'Or start it yourself with: %s run\n' "$agent" >&2
         exit 1
     fi
 }
