@@ -335,12 +335,13 @@ fn install(app: &App, headers: &HeaderMap, key: &str) -> Install {
 /// What to type on a device with a one-time code; then it also starts with the machine.
 pub(crate) fn enroll_commands(app: &App, headers: &HeaderMap, code: &str) -> Install {
     let server = ingest_server(app, headers);
-    let (url, word) = (in_shell(&server), in_shell(code));
-    let unix = format!("openclaw-watch-agent enroll {url} {word} && openclaw-watch-agent install");
-    let (url, word) = (in_powershell(&server), in_powershell(code));
-    // PowerShell 5, which every Windows has, knows no `&&`.
+    // The scripts of the ingest port download the agent, enrol it with the code and make it a service.
+    let unix =
+        format!("curl -fsSL {} | sh -s -- {}", in_shell(&format!("{server}/install.sh")), in_shell(code));
     let windows = format!(
-        "openclaw-watch-agent.exe enroll {url} {word}; if ($?) {{ openclaw-watch-agent.exe install }}"
+        "& ([scriptblock]::Create((irm {}))) {}",
+        in_powershell(&format!("{server}/install.ps1")),
+        in_powershell(code)
     );
     Install { linux: unix.clone(), macos: unix, windows }
 }

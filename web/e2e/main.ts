@@ -110,6 +110,7 @@ async function scenario({ checks, browser, server, agents, work }: Pick<Stage, '
   await checks.run('adding a device shows its key and a command with the key in it', async () => {
     await page.locator('input[name=device-name]').fill(DEVICE);
     await page.locator('input[name=device-tags]').fill('home, test');
+    await page.locator('label', { has: page.locator(at('how-key')) }).click();
     await page.getByRole('button', { name: 'Next' }).click();
     key = (await page.locator(at('api-key')).innerText()).trim();
     holds(/^ocw_\S{20,}$/.test(key), `a key: ${key.slice(0, 4)}…`);
@@ -232,6 +233,7 @@ async function scenario({ checks, browser, server, agents, work }: Pick<Stage, '
     await page.locator(at('add-device')).click();
     await page.locator('input[name=device-name]').fill(HOSTILE);
     await page.locator('input[name=device-tags]').fill('<b>bold</b>');
+    await page.locator('label', { has: page.locator(at('how-key')) }).click();
     await page.getByRole('button', { name: 'Next' }).click();
     await page.locator(at('api-key')).waitFor();
     await page.locator(at('add-done')).click();
@@ -241,6 +243,27 @@ async function scenario({ checks, browser, server, agents, work }: Pick<Stage, '
     await page.getByRole('heading', { name: HOSTILE, level: 1 }).waitFor();
     equal(await page.locator('img, main b').count(), 0, 'elements made of names');
     await page.goBack();
+  });
+
+  await checks.run('a device enrols itself with the one line, and the dialog notices', async () => {
+    await page.locator(at('add-device')).click();
+    await page.locator('input[name=device-name]').fill('enrolled');
+    await page.getByRole('button', { name: 'Next' }).click();
+    const command = await page.locator(at('install-command')).innerText();
+    const code = /install\.sh' \| sh -s -- '([^']+)'/.exec(command)?.[1] ?? '';
+    holds(code !== '', `a code in: ${command}`);
+    await shoot('add-device-code');
+    const answer = await fetch(`${server.ingest}/api/v1/enroll`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ code, name: 'enrolled', platform: 'linux/x86_64' }),
+    });
+    equal(answer.status, 201, 'the answer to the code');
+    const { api_key } = (await answer.json()) as { api_key: string };
+    await send(server.ingest, api_key, { agent: { version: '0.1.0', boot_id: '00000000-0000-4000-8000-0000000000cc', seq: 1 }, rows: [{ t_ms: Date.now(), v: { cpu_percent: 1 } }] });
+    await page.locator(at('arrived')).waitFor({ timeout: REPORT_MS_MAX });
+    await page.locator(at('add-done')).click();
+    await row('enrolled').waitFor();
   });
 
   await checks.run('the slash key leads to the search, which is in the address', async () => {

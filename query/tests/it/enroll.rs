@@ -13,7 +13,7 @@ async fn a_code_is_made_used_and_withdrawn() {
     let code = made["code"].as_str().unwrap();
     assert_eq!(made["enroll_code"]["expires_ms"], START_MS + 3_600_000);
     let linux = made["install"]["linux"].as_str().unwrap();
-    let command = format!("openclaw-watch-agent enroll 'http://127.0.0.1:38889' '{code}'");
+    let command = format!("curl -fsSL 'http://127.0.0.1:38889/install.sh' | sh -s -- '{code}'");
     assert!(linux.starts_with(&command), "{linux}");
 
     let plain = store::plain_enroll_code(code).unwrap();

@@ -63,6 +63,8 @@ export const api = {
   addDevice: (body: DeviceFields) => send('POST', '/devices', model.deviceAdded, body),
   editDevice: (id: number, body: Partial<DeviceFields>) => send('PATCH', `/devices/${id}`, model.deviceAnswer, body),
   deleteDevice: (id: number) => send('DELETE', `/devices/${id}`, model.deviceDeleted),
+  makeEnrollCode: (body: DeviceFields) => send('POST', '/enroll-codes', model.enrollCodeMade, body),
+  enrollCodes: (signal?: AbortSignal) => get('/enroll-codes', {}, model.enrollCodeList, signal),
   rotateKey: (id: number) => send('POST', `/devices/${id}/rotate-key`, model.keyRotated, {}),
 
   query: (parameters: Parameters, signal?: AbortSignal) => get('/query', parameters, model.queryAnswer, signal),

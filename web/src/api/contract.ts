@@ -59,6 +59,7 @@ export type Contract = Checked<
     Agrees<model.LiveState, Schemas['LiveState']>,
     Agrees<model.LogPage, Schemas['LogPage']>,
     Agrees<model.EventPage, Schemas['EventPage']>,
+    Agrees<model.EnrollCode, Schemas['EnrollCode']>,
     Agrees<model.Install, Schemas['Install']>,
   ]
 >;

@@ -105,6 +105,11 @@ export type Install = Of<typeof install>;
 export const deviceAdded = object({ device, api_key: string, install });
 export type DeviceAdded = Of<typeof deviceAdded>;
 
+const enrollCode = object({ id: number, used_ms: nullable(number), device: nullable(number), expires_ms: number });
+export type EnrollCode = Of<typeof enrollCode>;
+export const enrollCodeMade = object({ code: string, enroll_code: enrollCode, install });
+export const enrollCodeList = object({ enroll_codes: array(enrollCode) });
+
 export const keyRotated = object({ api_key: string, install });
 export type KeyRotated = Of<typeof keyRotated>;
 
