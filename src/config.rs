@@ -42,6 +42,8 @@ pub struct Config {
     pub trusted_proxies: Proxies,
     /// How long what is stored is kept.
     pub retention: Retention,
+    /// Settings that are given here and cannot be changed on the page.
+    pub fixed: Vec<&'static str>,
     /// What devices, queries and memory may take.
     pub limits: Limits,
     /// What is logged.
@@ -340,6 +342,7 @@ impl Values {
         if web_listen.is_some() && web_listen == ingest_listen && web_listen.is_some_and(|a| a.port() != 0) {
             self.faults.push("`web_listen` and `ingest_listen` must not be the same address".into());
         }
+        let fixed = self.given().filter(|name| store::SETTINGS.contains(name)).collect();
         // `None` where something is missing, which is a fault that was told.
         let config = || {
             Some(Config {
@@ -352,6 +355,7 @@ impl Values {
                 tls,
                 trusted_proxies: trusted_proxies.unwrap_or_default(),
                 retention: retention?,
+                fixed,
                 limits: limits?,
                 log_level: log_level?,
                 log_format: log_format?,
@@ -361,6 +365,14 @@ impl Values {
             Some(config) if self.faults.is_empty() => Ok(config),
             _ => Err(Faults(std::mem::take(&mut self.faults))),
         }
+    }
+
+    /// Names of the settings that somebody gave.
+    fn given(&self) -> impl Iterator<Item = &'static str> {
+        let given = |found: &Option<(String, Source)>| {
+            found.as_ref().is_some_and(|(_, source)| *source != Source::Default)
+        };
+        self.found.iter().filter(move |(_, found)| given(found)).map(|(key, _)| key.name)
     }
 
     /// Both files or none.

@@ -73,7 +73,6 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         ingest_options.transport = transport.clone();
         ingest_options.public_url = config.public_ingest_url.clone();
         ingest_options.agents = agents(&config);
-        ingest_options.policy.age_ms_max = config.retention.raw.age_ms;
         ingest_options.limits.drain_timeout = REQUESTS_TIMEOUT;
         let mut ports = JoinSet::new();
         let web = query::run(web, store.clone(), web_options, stopping.clone());
@@ -163,6 +162,7 @@ pub fn store_options(config: &Config) -> store::Options {
     store::Options {
         dir: config.data_dir.clone(),
         retention: config.retention,
+        fixed: config.fixed.clone(),
         limits: config.limits,
         frames: Some(Arc::new(ingest::read_frame)),
     }
@@ -256,6 +256,7 @@ mod tests {
             tls: None,
             trusted_proxies: query::Proxies::default(),
             retention: store::Retention::default(),
+            fixed: Vec::new(),
             limits: store::Limits::default(),
             log_level: tracing::level_filters::LevelFilter::OFF,
             log_format: crate::config::LogFormat::Text,

@@ -24,7 +24,7 @@ pub(crate) async fn report(ingest: &Ingest, request: Request, peer: Peer) -> Res
     let _ticket = ingest.begin(device)?;
     let body = front::read_body(&parts.headers, body, &ingest.options.limits).await?;
     let now = ingest.now();
-    let policy = ingest.options.policy;
+    let policy = ingest.policy();
     let taken = if body.len() <= INLINE_DECODE_BYTES_MAX {
         take(format, &body, device, now, &policy)?
     } else {

@@ -39,7 +39,7 @@ pub struct Options {
     pub agents: Agents,
     /// Connections and bodies.
     pub limits: Limits,
-    /// Times of rows that are accepted.
+    /// Times of rows that are accepted; how old they may be says the store.
     pub policy: Policy,
     /// Reports of one device; past it 429.
     pub reports: Rate,
@@ -138,6 +138,11 @@ impl Ingest {
 
     pub(crate) fn now(&self) -> Timestamp {
         (self.options.now)()
+    }
+
+    /// Which times are accepted: rows and lines as old as the store keeps rows as they came.
+    pub(crate) fn policy(&self) -> Policy {
+        Policy { age_ms_max: self.store.retention().raw.age_ms, ..self.options.policy }
     }
 
     /// Whose key it is; `None` stands for a request without one.

@@ -8,9 +8,11 @@ use store::{TimeRange, Timestamp, USAGE_SLOT_MS, UsageDays};
 
 use crate::params::Params;
 
-/// Takes `tz`, an IANA zone; UTC when it is not given.
-pub(crate) fn zone(params: &mut Params) -> Result<TimeZone, ApiError> {
-    let Some(name) = params.one("tz")? else { return Ok(TimeZone::UTC) };
+/// Takes `tz`, an IANA zone; when it is not given, the one that was chosen in the settings, else UTC.
+pub(crate) fn zone(params: &mut Params, chosen: Option<&str>) -> Result<TimeZone, ApiError> {
+    let Some(name) = params.one("tz")? else {
+        return Ok(chosen.and_then(zone_of).unwrap_or(TimeZone::UTC));
+    };
     zone_of(&name).ok_or_else(|| {
         ApiError::invalid("tz", "`tz` must be the name of an IANA time zone, like `Europe/Berlin`.")
     })
@@ -114,7 +116,7 @@ mod tests {
     fn an_unknown_zone_is_named() {
         for odd in ["Mars/Olympus", "../etc/passwd", "%00"] {
             let mut params = Params::parse(Some(&format!("tz={odd}"))).unwrap();
-            assert_eq!(zone(&mut params).unwrap_err().field.as_deref(), Some("tz"));
+            assert_eq!(zone(&mut params, Some("UTC")).unwrap_err().field.as_deref(), Some("tz"));
         }
     }
 

@@ -30,7 +30,7 @@ pub(crate) struct ListParams {
     /// Only devices in this state: `online`, `degraded`, `offline` or `new`.
     #[param(pattern = "^(online|degraded|offline|new)$")]
     state: Option<String>,
-    /// IANA zone of the days of `usage`, like `Europe/Berlin`; UTC by default.
+    /// IANA zone of the days of `usage`, like `Europe/Berlin`; by default the one in the settings.
     tz: Option<String>,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct ListParams {
 #[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "describes the parameters; they are read one by one, so that faults name them")]
 pub(crate) struct OneParams {
-    /// IANA zone of the days of `usage`, like `Europe/Berlin`; UTC by default.
+    /// IANA zone of the days of `usage`, like `Europe/Berlin`; by default the one in the settings.
     tz: Option<String>,
 }
 
@@ -127,7 +127,7 @@ pub(crate) async fn list(call: Call) -> Result<Response, ApiError> {
     let mut params = call.params()?;
     let tag = params.one("tag")?;
     let state = params.one("state")?;
-    let tz = zone(&mut params)?;
+    let tz = zone(&mut params, call.app.store.settings().time_zone.as_deref())?;
     params.finish()?;
     let state = match state {
         None => None,
@@ -156,7 +156,7 @@ pub(crate) async fn list(call: Call) -> Result<Response, ApiError> {
     responses((status = 200, body = OneDevice)))]
 pub(crate) async fn one(call: Call) -> Result<Response, ApiError> {
     let mut params = call.params()?;
-    let tz = zone(&mut params)?;
+    let tz = zone(&mut params, call.app.store.settings().time_zone.as_deref())?;
     params.finish()?;
     let id = call.device()?;
     let usage = usage_of(&call.app, id, &tz, call.now).await?;
@@ -196,7 +196,7 @@ pub(crate) async fn add(call: Call) -> Result<Response, ApiError> {
         description = "There is a device with that name.")))]
 pub(crate) async fn edit(call: Call) -> Result<Response, ApiError> {
     let mut params = call.params()?;
-    let tz = zone(&mut params)?;
+    let tz = zone(&mut params, call.app.store.settings().time_zone.as_deref())?;
     params.finish()?;
     let id = call.device()?;
     let before = view(&call.app, id)?.profile;

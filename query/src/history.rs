@@ -1,5 +1,7 @@
 //! Range queries: what was asked, checked; what the store answered, as columns.
 
+use std::collections::HashMap;
+
 use front::{ApiError, Response};
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
@@ -7,6 +9,8 @@ use store::{Bucket, DeviceId, DeviceView, Gap, Kind, RangeAnswer, RangeQuery, Se
 use utoipa::{IntoParams, ToSchema};
 
 use crate::call::Call;
+use crate::csv::{self, Csv};
+use crate::lists::{name, names};
 use crate::model::{Number, json_text, to_json};
 use crate::params::{Params, number};
 
@@ -42,6 +46,9 @@ pub(crate) struct QueryParams {
     /// Comma-separated: `avg`, `min`, `max`, `last`, `rate`; by default `avg,min,max`.
     #[param(pattern = "^(avg|min|max|last|rate)(,(avg|min|max|last|rate))*$")]
     agg: Option<String>,
+    /// `json` or `csv`; by default what `Accept` says.
+    #[param(pattern = "^(json|csv)$")]
+    format: Option<String>,
 }
 
 /// What is computed of each step.
@@ -58,6 +65,10 @@ impl Agg {
     const ALL: [(&str, Agg); 5] =
         [("avg", Agg::Avg), ("min", Agg::Min), ("max", Agg::Max), ("last", Agg::Last), ("rate", Agg::Rate)];
     const DEFAULT: [Agg; 3] = [Agg::Avg, Agg::Min, Agg::Max];
+
+    fn word(self) -> &'static str {
+        Agg::ALL.iter().find(|(_, agg)| *agg == self).map_or("", |(word, _)| word)
+    }
 }
 
 /// A checked request.
@@ -69,16 +80,55 @@ struct Plan {
 
 /// History of some metrics of some devices, as columns.
 #[utoipa::path(get, path = "/api/v1/query", operation_id = "query_history", tag = "history", params(QueryParams),
-    responses((status = 200, body = History)))]
+    responses((status = 200, content((History = "application/json"), (String = "text/csv")))))]
 pub(crate) async fn query(call: Call) -> Result<Response, ApiError> {
-    let Plan { query, aggs } = plan(call.params()?, || call.app.store.devices())?;
+    let mut params = call.params()?;
+    let csv = csv::wanted(&mut params, &call.parts.headers)?;
+    let Plan { query, aggs } = plan(params, || call.app.store.devices())?;
     let work = move |store: &store::Store| {
         let answer = store.query(&query)?;
+        if csv {
+            let names = names(store, answer.series.iter().map(|series| series.device));
+            return Ok(Ok(table(&answer, &aggs, &names)));
+        }
         let gaps = store.gaps(&query.devices, query.range)?;
         // Written here: an answer of some megabytes would hold up every other request of an async thread.
         Ok(to_json(&History::of(&query, &answer, &aggs, gaps)))
     };
-    Ok(json_text(call.app.heavy(work).await??))
+    let text = call.app.heavy(work).await??;
+    Ok(if csv { csv::answer(text, "history.csv") } else { json_text(text) })
+}
+
+/// One line a time, one column for each series and aggregate.
+fn table(answer: &RangeAnswer, aggs: &[Agg], names: &HashMap<DeviceId, Option<String>>) -> Vec<u8> {
+    let columns: Vec<Column> = answer
+        .series
+        .iter()
+        .flat_map(|series| {
+            aggs.iter().map(move |agg| Column {
+                series,
+                agg: *agg,
+                step_ms: answer.step_ms,
+                t_ms: &answer.t_ms,
+            })
+        })
+        .collect();
+    let title = |column: &Column| {
+        let device = name(names, column.series.device).unwrap_or("?");
+        format!("{device}: {} {}", column.series.metric, column.agg.word())
+    };
+    let titles: Vec<String> = columns.iter().map(title).collect();
+    let mut csv = Csv::new(["time", "t_ms"].into_iter().chain(titles.iter().map(String::as_str)));
+    let mut values: Vec<_> = columns.iter().map(Column::values).collect();
+    for t_ms in &answer.t_ms {
+        // What is past the years of a calendar has no name.
+        let time = jiff::Timestamp::from_millisecond(*t_ms).map(|time| time.to_string());
+        csv.text(&time.unwrap_or_default());
+        csv.whole(t_ms);
+        values.iter_mut().for_each(|values| csv.number(values.next().flatten()));
+        csv.end();
+    }
+    csv.finish()
 }
 
 fn plan(mut params: Params, devices: impl FnOnce() -> Vec<DeviceView>) -> Result<Plan, ApiError> {
@@ -191,14 +241,14 @@ struct SeriesBody<'a> {
     rate: Option<Column<'a>>,
 }
 
-/// A stretch in which nothing could have been stored.
+/// A stretch in which nothing was stored at its time.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Gap)]
 struct GapBody {
     device: u32,
     from_ms: Timestamp,
     to_ms: Timestamp,
-    /// `device_offline`, `server_down` or `damaged`.
+    /// `device_offline`, `server_down`, `damaged`, or `filled_in`: there are rows, but they arrived much later.
     cause: &'static str,
 }
 
@@ -243,19 +293,27 @@ struct Column<'a> {
     t_ms: &'a [Timestamp],
 }
 
-impl Serialize for Column<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let buckets = &self.series.buckets;
-        let mut seq = serializer.serialize_seq(Some(buckets.len()))?;
+impl Column<'_> {
+    /// One value for each time.
+    fn values(&self) -> impl Iterator<Item = Option<f64>> {
         // Where the rows themselves are answered, a rate is over the time since the series' row before.
         let mut before: Option<Timestamp> = None;
-        for (bucket, &t_ms) in buckets.iter().zip(self.t_ms) {
+        self.series.buckets.iter().zip(self.t_ms).map(move |(bucket, &t_ms)| {
             let span_ms =
                 if self.step_ms > 0 { Some(self.step_ms) } else { before.map(|before| t_ms - before) };
-            seq.serialize_element(&value(bucket, self.agg, self.series.kind, span_ms).map(Number))?;
             if bucket.count > 0 {
                 before = Some(t_ms);
             }
+            value(bucket, self.agg, self.series.kind, span_ms)
+        })
+    }
+}
+
+impl Serialize for Column<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut seq = serializer.serialize_seq(Some(self.series.buckets.len()))?;
+        for value in self.values() {
+            seq.serialize_element(&value.map(Number))?;
         }
         seq.end()
     }

@@ -5,6 +5,7 @@
 //! number at a time. Nothing here writes samples.
 
 mod accounts;
+mod activity;
 mod app;
 mod call;
 mod csv;
@@ -19,6 +20,7 @@ mod metrics;
 mod model;
 mod openapi;
 mod origin;
+mod packed;
 mod page;
 mod params;
 mod password;
@@ -26,7 +28,9 @@ mod paths;
 mod prices;
 mod routes;
 mod secret;
+mod settings;
 mod status;
+mod storage;
 mod summary;
 mod tries;
 mod usage;

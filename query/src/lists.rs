@@ -50,7 +50,9 @@ struct EventBody<'a> {
     device: Option<u32>,
     device_name: Option<&'a str>,
     t_ms: Timestamp,
-    /// `online`, `offline`, `server_start`, `key_rotated`, `device_added`, `version_change`.
+    /// `online`, `offline`, `degraded`, `recovered`, `server_start`, `key_rotated`, `device_added`, `version_change`,
+    /// `back_fill` (`detail`: `from_ms`, `to_ms`, `rows`, and `until_ms`, when the last of them arrived) or
+    /// `settings_changed`.
     kind: &'a str,
     /// More about it, by kind.
     detail: &'a serde_json::Value,

@@ -16,7 +16,10 @@ use crate::accounts::{sessions, tokens, users};
 use crate::call::Call;
 use crate::model::json_text;
 use crate::routes::{ROUTES, Route, Rule};
-use crate::{devices, enroll, history, lists, live, logs, metrics, prices, status, summary, usage};
+use crate::{
+    activity, devices, enroll, history, lists, live, logs, metrics, prices, settings, status, storage,
+    summary, usage,
+};
 
 /// Every error answer.
 #[derive(ToSchema)]
@@ -59,6 +62,7 @@ struct ErrorDetail {
         tokens::list,
         tokens::make,
         tokens::revoke,
+        activity::activity,
         devices::list,
         devices::add,
         devices::one,
@@ -73,7 +77,9 @@ struct ErrorDetail {
         prices::get,
         prices::put,
         summary::summary,
-        summary::storage,
+        storage::storage,
+        settings::get,
+        settings::edit,
         logs::logs,
         logs::groups,
         lists::events,
@@ -104,7 +110,7 @@ pub(crate) async fn document(call: Call) -> Result<Response, ApiError> {
 }
 
 /// Bodies of requests: a field they do not know is refused.
-const BODIES: [&str; 12] = [
+const BODIES: [&str; 16] = [
     "SetUpBody",
     "SignInBody",
     "PasswordChange",
@@ -114,6 +120,10 @@ const BODIES: [&str; 12] = [
     "NewDevice",
     "DeviceEdit",
     "NewEnrollCode",
+    "SettingsEdit",
+    "RetentionEdit",
+    "KeepEdit",
+    "KeepDaysEdit",
     "PriceTable",
     "PriceEntry",
     "TokenPrices",

@@ -198,8 +198,39 @@ impl Fields {
         let number = value.as_i64().filter(|number| range.contains(number)).map(Some);
         number.ok_or_else(|| {
             let (low, high) = (range.start(), range.end());
-            ApiError::invalid(name, format!("`{name}` must be a whole number from {low} to {high}."))
+            self.invalid(name, &format!("must be a whole number from {low} to {high}"))
         })
+    }
+
+    /// Like [`Fields::whole`], and `null` is a value of its own.
+    pub(crate) fn nullable_whole(
+        &mut self,
+        name: &str,
+        range: RangeInclusive<i64>,
+    ) -> Result<Option<Option<i64>>, ApiError> {
+        if self.take_null(name) { Ok(Some(None)) } else { Ok(self.whole(name, range)?.map(Some)) }
+    }
+
+    /// Like [`Fields::text`], and `null` is a value of its own.
+    pub(crate) fn nullable_text(&mut self, name: &str) -> Result<Option<Option<String>>, ApiError> {
+        if self.take_null(name) { Ok(Some(None)) } else { Ok(self.text(name)?.map(Some)) }
+    }
+
+    fn take_null(&mut self, name: &str) -> bool {
+        let null = self.map.get(name).is_some_and(Value::is_null);
+        if null {
+            self.map.remove(name);
+        }
+        null
+    }
+
+    /// An object; `None` when it is not there.
+    pub(crate) fn object(&mut self, name: &str) -> Result<Option<Fields>, ApiError> {
+        match self.map.remove(name) {
+            None => Ok(None),
+            Some(Value::Object(map)) => Ok(Some(Fields { map, path: format!("{}{name}.", self.path) })),
+            Some(_) => Err(self.invalid(name, "must be an object")),
+        }
     }
 
     /// A list of texts; `None` when it is not there.

@@ -12,10 +12,11 @@ use store::Role;
 use crate::accounts::{self, sessions, tokens, users};
 use crate::app::App;
 use crate::call::{By, Call, Who};
+use crate::packed::{Packing, pack};
 use crate::secret::same;
 use crate::{
-    devices, enroll, history, lists, live, logs, metrics, openapi, page, paths, prices, status, summary,
-    usage,
+    activity, devices, enroll, history, lists, live, logs, metrics, openapi, page, paths, prices, settings,
+    status, storage, summary, usage,
 };
 
 /// Who may use a route.
@@ -81,6 +82,7 @@ pub(crate) static ROUTES: &[Route] = &[
     route!(DELETE "/api/v1/users/{id}" PersonAdmin users::delete),
     route!(GET "/api/v1/devices" Reader devices::list),
     route!(POST "/api/v1/devices" Admin devices::add),
+    route!(GET "/api/v1/activity" Reader activity::activity),
     route!(GET "/api/v1/devices/{id}" Reader devices::one),
     route!(PATCH "/api/v1/devices/{id}" Admin devices::edit),
     route!(DELETE "/api/v1/devices/{id}" Admin devices::delete),
@@ -92,11 +94,13 @@ pub(crate) static ROUTES: &[Route] = &[
     route!(GET "/api/v1/usage" Reader usage::usage),
     route!(GET "/api/v1/prices" Reader prices::get),
     route!(PUT "/api/v1/prices" Admin prices::put),
+    route!(GET "/api/v1/settings" Reader settings::get),
+    route!(PATCH "/api/v1/settings" Admin settings::edit),
     route!(GET "/api/v1/summary" Reader summary::summary),
     route!(GET "/api/v1/logs" Reader logs::logs),
     route!(GET "/api/v1/logs/groups" Reader logs::groups),
     route!(GET "/api/v1/events" Reader lists::events),
-    route!(GET "/api/v1/storage" Reader summary::storage),
+    route!(GET "/api/v1/storage" Reader storage::storage),
     route!(GET "/api/v1/live" Reader live::open),
     route!(GET "/api/v1/openapi.json" Reader openapi::document),
 ];
@@ -125,7 +129,9 @@ impl Routes {
 /// Answers one request. Every answer of the port goes through here and gets the same headers.
 pub(crate) async fn answer(app: Arc<App>, request: Request, peer: Peer) -> Response {
     let https = app.origins.is_https(peer);
-    let mut response = dispatch(app, request, peer).await.unwrap_or_else(ApiError::into_response);
+    let packing = Packing::of(request.headers());
+    let response = dispatch(app, request, peer).await.unwrap_or_else(ApiError::into_response);
+    let mut response = pack(response, packing).await;
     protect(&mut response, https);
     response
 }

@@ -1,4 +1,4 @@
-//! The overview's figures, and what is on disk.
+//! The overview's figures.
 
 use front::{ApiError, Response, json};
 use http::StatusCode;
@@ -18,7 +18,7 @@ const ERRORS_MS: i64 = 24 * 3_600_000;
 #[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "describes the parameters; they are read one by one, so that faults name them")]
 pub(crate) struct SummaryParams {
-    /// IANA zone of the days, like `Europe/Berlin`; UTC by default.
+    /// IANA zone of the days, like `Europe/Berlin`; by default the one in the settings.
     tz: Option<String>,
 }
 
@@ -76,46 +76,12 @@ struct Stored {
     samples: u64,
 }
 
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Storage {
-    /// Raw, 5 min, 1 h.
-    tiers: Vec<TierBody>,
-    /// What is not sealed yet.
-    tail_bytes: u64,
-    head_samples: u64,
-    /// Devices, logs, events, usage, accounts.
-    meta_bytes: u64,
-    /// Of it the log lines.
-    log_bytes: u64,
-    total_bytes: u64,
-    /// What was found damaged on disk and set aside: chunks, and reports that were not sealed yet.
-    damaged_chunks: u64,
-    damaged_bytes: u64,
-    damaged_groups: u64,
-    /// Reports refused since the start because nothing could be written or the queue was full.
-    rows_refused: u64,
-    /// Metrics left out of reports since the start because their device had too many.
-    metrics_refused: u64,
-    /// Queries refused since the start because they were past a limit.
-    queries_refused: u64,
-}
-
-#[derive(Serialize, ToSchema)]
-struct TierBody {
-    /// `raw`, `5m` or `1h`.
-    tier: &'static str,
-    chunks: u64,
-    bytes: u64,
-    oldest_ms: Option<Timestamp>,
-    samples: u64,
-}
-
 /// The figures of the overview.
 #[utoipa::path(get, path = "/api/v1/summary", operation_id = "get_summary", tag = "summary", params(SummaryParams),
     responses((status = 200, body = Summary)))]
 pub(crate) async fn summary(call: Call) -> Result<Response, ApiError> {
     let mut params = call.params()?;
-    let tz = zone(&mut params)?;
+    let tz = zone(&mut params, call.app.store.settings().time_zone.as_deref())?;
     params.finish()?;
     let now = call.now;
     let days = overview(&tz, now)?;
@@ -144,37 +110,6 @@ pub(crate) async fn summary(call: Call) -> Result<Response, ApiError> {
             errors_24h,
             storage: Stored { bytes: storage.total_bytes, samples: storage.samples },
             version: env!("CARGO_PKG_VERSION"),
-        },
-    ))
-}
-
-/// What is on disk.
-#[utoipa::path(get, path = "/api/v1/storage", operation_id = "get_storage", tag = "summary", responses((status = 200, body = Storage)))]
-pub(crate) async fn storage(call: Call) -> Result<Response, ApiError> {
-    call.no_params()?;
-    let stats = call.app.heavy(|store| Ok(store.storage())).await?;
-    let tiers = stats.tiers.iter().map(|tier| TierBody {
-        tier: tier.tier.as_str(),
-        chunks: tier.chunks,
-        bytes: tier.bytes,
-        oldest_ms: tier.oldest_ms,
-        samples: tier.samples,
-    });
-    Ok(json(
-        StatusCode::OK,
-        &Storage {
-            tiers: tiers.collect(),
-            tail_bytes: stats.tail_bytes,
-            head_samples: stats.head_samples,
-            meta_bytes: stats.meta_bytes,
-            log_bytes: stats.log_bytes,
-            total_bytes: stats.total_bytes,
-            damaged_chunks: stats.damaged_chunks,
-            damaged_bytes: stats.damaged_bytes,
-            damaged_groups: stats.damaged_groups,
-            rows_refused: stats.batches_refused,
-            metrics_refused: stats.columns_refused,
-            queries_refused: stats.queries_refused,
         },
     ))
 }

@@ -35,7 +35,7 @@ pub(crate) struct UsageParams {
     /// Comma-separated, in the order of the rows: `day`, `device`, `agent`, `provider`, `model`; without it one row.
     #[param(pattern = "^(day|device|agent|provider|model)(,(day|device|agent|provider|model))*$")]
     by: Option<String>,
-    /// IANA zone of the days, like `Europe/Berlin`; UTC by default.
+    /// IANA zone of the days, like `Europe/Berlin`; by default the one in the settings.
     tz: Option<String>,
     /// Only these devices.
     #[param(max_items = 200)]
@@ -254,7 +254,8 @@ impl Figures {
 pub(crate) async fn usage(call: Call) -> Result<Response, ApiError> {
     let mut params = call.params()?;
     let csv = csv::wanted(&mut params, &call.parts.headers)?;
-    let question = question(params)?;
+    let chosen = call.app.store.settings().time_zone;
+    let question = question(params, chosen.as_deref())?;
     let now = call.now;
     let work = move |store: &Store| {
         let (question, days) = match with_days(question, store, now)? {
@@ -275,12 +276,12 @@ pub(crate) async fn usage(call: Call) -> Result<Response, ApiError> {
     Ok(if csv { csv::answer(text, "usage.csv") } else { json_text(text) })
 }
 
-fn question(mut params: Params) -> Result<Question, ApiError> {
+fn question(mut params: Params, chosen_zone: Option<&str>) -> Result<Question, ApiError> {
     let question = Question {
         from: date(&mut params, "from")?,
         to: date(&mut params, "to")?,
         by: by(params.one("by")?)?,
-        tz: zone(&mut params)?,
+        tz: zone(&mut params, chosen_zone)?,
         query: UsageQuery {
             devices: filter(&mut params, "device")?
                 .iter()
@@ -470,7 +471,7 @@ mod tests {
 
     #[track_caller]
     fn refused(query: &str, field: &str) {
-        let error = question(Params::parse(Some(query)).unwrap()).unwrap_err();
+        let error = question(Params::parse(Some(query)).unwrap(), None).unwrap_err();
         assert_eq!((error.status.as_u16(), error.field.as_deref()), (422, Some(field)), "{query}");
     }
 
@@ -488,7 +489,7 @@ mod tests {
 
     #[test]
     fn the_words_of_by_keep_their_order() {
-        let question = question(Params::parse(Some("by=model,day,model")).unwrap()).unwrap();
+        let question = question(Params::parse(Some("by=model,day,model")).unwrap(), None).unwrap();
         assert_eq!(question.by, [By::Model, By::Day]);
         assert!(question.query.by_model && !question.query.by_device);
     }

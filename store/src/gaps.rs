@@ -1,6 +1,7 @@
 //! Why a chart has a hole.
 
 use crate::error::Result;
+use crate::filled::without;
 use crate::shared::Shared;
 use crate::types::{DeviceId, Tier, TimeRange, Timestamp};
 use crate::{Event, Gap, GapCause};
@@ -15,13 +16,23 @@ pub fn gaps(shared: &Shared, devices: &[DeviceId], range: TimeRange) -> Result<V
     let mut gaps = Vec::new();
     for &device in devices {
         let events = meta.events_from(Some(device), &["offline", "online"], range.start())?;
-        let silent = offline_spans(&events).into_iter().map(|(from, to)| (from, to, GapCause::DeviceOffline));
-        let down = down_spans(&starts).into_iter().map(|(from, to)| (from, to, GapCause::ServerDown));
+        // What was filled in is no hole any more.
+        let filled = meta.filled(device, range)?;
+        let left = |spans: Vec<(Timestamp, Timestamp)>, cause| {
+            spans
+                .into_iter()
+                .flat_map(|(from, to)| without(from, to, &filled))
+                .map(move |(from, to)| (from, to, cause))
+        };
+        let silent = left(offline_spans(&events), GapCause::DeviceOffline);
+        let down = left(down_spans(&starts), GapCause::ServerDown);
+        let late = filled.iter().map(|span| (span.start(), span.end(), GapCause::FilledIn));
         let damaged = damaged_spans(shared, device, range)?;
         let damaged = damaged.iter().map(|span| (span.start(), span.end(), GapCause::Damaged));
         let mut own: Vec<Gap> = silent
             .chain(down)
             .chain(damaged)
+            .chain(late)
             .filter_map(|(from, to, cause)| {
                 let (from_ms, to_ms) = (from.max(range.start()), to.min(range.end()));
                 (from_ms < to_ms).then_some(Gap { device, from_ms, to_ms, cause })

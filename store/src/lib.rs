@@ -11,6 +11,7 @@
 //! ```
 
 mod accounts;
+mod activity;
 mod backup;
 mod check;
 pub mod chunk;
@@ -18,6 +19,7 @@ mod chunk_table;
 mod db;
 mod enroll;
 mod error;
+mod filled;
 #[cfg(test)]
 mod full_disk;
 mod gaps;
@@ -37,7 +39,9 @@ mod retention;
 mod rollup;
 mod seal;
 mod seen;
+mod settings;
 mod shared;
+mod spark;
 mod store;
 mod tail;
 mod template;
@@ -48,6 +52,7 @@ mod workers;
 mod writer;
 
 pub use accounts::{ApiToken, Bearer, Credential, NewSession, Role, Session, SessionView, User, UserView};
+pub use activity::{AVAILABILITY_SLOT_MS, AVAILABILITY_SLOTS, Activity, Availability};
 pub use backup::{BackedUp, backup, restore};
 pub use check::{Checked, FAULTS_MAX, check};
 pub use enroll::{
@@ -61,6 +66,8 @@ pub use prices::{PRICE_DAY_MS, PRICES_MAX, Price, Priced, Prices, TokenPrices, T
 pub use read::QUERY_SERIES_MAX;
 pub use reset::{reset_password, usernames};
 pub use retention::{Keep, Retention};
+pub use settings::{SETTINGS, Settings, TIME_ZONE};
+pub use spark::{SPARK_METRIC, SPARK_MINUTES};
 pub use store::Store;
 pub use tail::FrameReader;
 pub use types::*;

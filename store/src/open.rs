@@ -5,12 +5,13 @@ use crate::chunk_table::ChunkTable;
 use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::limits::Limits;
-use crate::maintain::Policy;
 use crate::meta::Meta;
 use crate::metrics::Dictionary;
 use crate::registry::{Happening, Registry};
 use crate::retention::Retention;
+use crate::settings::Settings;
 use crate::shared::Shared;
+use crate::spark::SPARK_METRIC;
 use crate::store::{Senders, Store, Threads};
 use crate::tail::{FrameReader, Group, Tail};
 use crate::types::{DeviceId, Timestamp};
@@ -27,8 +28,10 @@ use std::thread::JoinHandle;
 pub struct Options {
     /// The data folder; made with mode 0700 when missing.
     pub dir: PathBuf,
-    /// How long what is in it is kept.
+    /// How long what is in it is kept, where nobody chose otherwise on the page.
     pub retention: Retention,
+    /// Names of the settings (see [`crate::SETTINGS`]) that `retention` gives and nobody may change on the page.
+    pub fixed: Vec<&'static str>,
     /// What devices, queries and memory may take.
     pub limits: Limits,
     /// Reads frames that were kept as they came. Without it a folder that holds some is not opened.
@@ -38,7 +41,13 @@ pub struct Options {
 impl Options {
     /// With the default retention and limits.
     pub fn new(dir: impl Into<PathBuf>) -> Options {
-        Options { dir: dir.into(), retention: Retention::default(), limits: Limits::default(), frames: None }
+        Options {
+            dir: dir.into(),
+            retention: Retention::default(),
+            fixed: Vec::new(),
+            limits: Limits::default(),
+            frames: None,
+        }
     }
 }
 
@@ -59,9 +68,9 @@ pub fn open(options: Options, now: Timestamp) -> Result<Store> {
     chunks.load_series(|stream, metric, kind| registry.restore_series(stream, metric, kind))?;
     let mut seen = tail.load_seen()?;
     let newest_generation = tail.newest_generation()?.max(sealed + 1);
-    let policy = Policy { retention: options.retention, ..Policy::default() };
+    let settings = Settings::of(options.retention, options.fixed, &meta.chosen_settings()?);
     let head = Head::new(newest_generation);
-    let mut shared = Shared::new(dictionary, registry, head, chunks, meta, policy, sealed, recorded);
+    let mut shared = Shared::new(dictionary, registry, head, chunks, meta, settings, sealed, recorded);
     shared.limits = options.limits;
     let done = (sealed, recorded);
     shared.damaged_groups = tail.replay(done, options.frames.as_ref(), &shared.dictionary, |group| {
@@ -123,7 +132,7 @@ fn replay(
         shared.head.push(&group.batches);
     }
     if group.id <= recorded {
-        shared.registry.apply_again(&group.batches);
+        shared.registry.apply_again(&group.batches, &shared.dictionary);
     } else {
         let record = shared.apply(Some(group.id), group.batches);
         if !record.is_empty() {
@@ -139,7 +148,7 @@ fn restore_latest(shared: &Shared) -> Result<()> {
     for device in shared.registry.ids() {
         // Each round sets one damaged chunk aside.
         loop {
-            let (values, damaged) = latest_sealed(shared, device)?;
+            let Latest { values, spark, damaged } = latest_sealed(shared, device)?;
             if let Some(id) = damaged
                 && shared.chunks.set_aside(id)?
             {
@@ -148,36 +157,51 @@ fn restore_latest(shared: &Shared) -> Result<()> {
             for (metric, t, value) in values {
                 shared.registry.restore_latest(device, metric, t, value);
             }
+            shared.registry.restore_spark(device, &spark);
             break;
         }
     }
     Ok(())
 }
 
-/// Metric, time and value; and the number of a chunk that does not decode.
-type Latest = (Vec<(u32, Timestamp, f64)>, Option<i64>);
+/// What is kept in memory of sealed chunks.
+#[derive(Default)]
+struct Latest {
+    /// Metric, time and value.
+    values: Vec<(u32, Timestamp, f64)>,
+    /// Times and values of [`SPARK_METRIC`].
+    spark: Vec<(Timestamp, f64)>,
+    /// The number of a chunk that does not decode.
+    damaged: Option<i64>,
+}
 
 fn latest_sealed(shared: &Shared, device: DeviceId) -> Result<Latest> {
+    let spark = shared.dictionary.numbers([SPARK_METRIC].into_iter())[0];
     shared.chunks.snapshot(|view| {
-        let (mut latest, mut damaged) = (Vec::new(), None);
+        let mut latest = Latest::default();
         for id in view.newest_raw(device)? {
-            match view.read(id).and_then(|chunk| latest_of(&chunk, &mut latest)) {
-                Err(Error::Corrupt { .. }) => damaged = Some(id),
+            match view.read(id).and_then(|chunk| latest_of(&chunk, spark, &mut latest)) {
+                Err(Error::Corrupt { .. }) => latest.damaged = Some(id),
                 other => other?,
             }
         }
-        Ok((latest, damaged))
+        Ok(latest)
     })
 }
 
-fn latest_of(chunk: &Chunk, latest: &mut Vec<(u32, Timestamp, f64)>) -> Result<()> {
+fn latest_of(chunk: &Chunk, spark: Option<u32>, latest: &mut Latest) -> Result<()> {
     let times = chunk.times()?;
     let keys: Vec<_> = chunk.columns().map(|(key, _)| key).collect();
     for key in keys {
         if let Some((values, present)) = chunk.column(key)?
             && let (Some(value), Some(row)) = (values.last(), (0..times.len()).rfind(|&i| present.has(i)))
         {
-            latest.push((key.metric, times[row], *value));
+            latest.values.push((key.metric, times[row], *value));
+            if spark == Some(key.metric) {
+                // The values stand one after the other, without those that are missing.
+                let rows = (0..times.len()).filter(|&i| present.has(i));
+                latest.spark.extend(rows.map(|i| times[i]).zip(values.iter().copied()));
+            }
         }
     }
     Ok(())

@@ -1,7 +1,10 @@
 //! The devices in memory: who they are, their newest values, their state, and what changed since when.
 
+use crate::activity::Known;
+use crate::filled::{CLOCK_OFFSET_METRIC, Filled, filled};
 use crate::metrics::Dictionary;
 use crate::presence::{self, Interval};
+use crate::spark::{SPARK_METRIC, Spark};
 use crate::tail::StoredBatch;
 use crate::types::{DeviceId, Kind, Timestamp};
 use crate::{DeviceProfile, DeviceState, DeviceView};
@@ -44,6 +47,7 @@ struct Device {
     series: HashMap<u32, Kind, RandomState>,
     latest_ms: Option<Timestamp>,
     latest: HashMap<u32, (Timestamp, f64), RandomState>,
+    spark: Spark,
     watched_until: Timestamp,
     version: u64,
     /// The status has changed since it was last kept.
@@ -57,6 +61,27 @@ pub struct Happening {
     pub t_ms: Timestamp,
     pub kind: &'static str,
     pub detail: serde_json::Value,
+}
+
+/// What came of batches.
+#[derive(Debug, Default)]
+pub struct Applied {
+    pub happenings: Vec<Happening>,
+    pub filled: Vec<Filled>,
+}
+
+/// Numbers of the metrics that mean something here; `None`: nobody has sent one yet.
+#[derive(Debug, Clone, Copy)]
+struct Names {
+    spark: Option<u32>,
+    clock_offset: Option<u32>,
+}
+
+impl Names {
+    fn of(dictionary: &Dictionary) -> Names {
+        let found = dictionary.numbers([SPARK_METRIC, CLOCK_OFFSET_METRIC].into_iter());
+        Names { spark: found[0], clock_offset: found[1] }
+    }
 }
 
 /// All devices.
@@ -181,6 +206,13 @@ impl Registry {
         }
     }
 
+    /// Takes in samples of [`SPARK_METRIC`] that are sealed already.
+    pub fn restore_spark(&self, id: DeviceId, samples: &[(Timestamp, f64)]) {
+        if let Some(device) = self.devices.write().get_mut(&id) {
+            samples.iter().for_each(|(t, value)| device.spark.add(*t, *value));
+        }
+    }
+
     /// Takes in values that were newest when they were sealed.
     pub fn restore_latest(&self, id: DeviceId, metric: u32, t: Timestamp, value: f64) {
         if let Some(device) = self.devices.write().get_mut(&id) {
@@ -189,26 +221,29 @@ impl Registry {
     }
 
     /// Takes in batches that are on disk. Returns what happened, to be remembered.
-    pub fn apply(&self, batches: &[StoredBatch]) -> Vec<Happening> {
-        let mut happenings = Vec::new();
+    pub fn apply(&self, batches: &[StoredBatch], dictionary: &Dictionary) -> Applied {
+        let names = Names::of(dictionary);
+        let mut applied = Applied::default();
         let mut devices = self.devices.write();
         let version = self.next_version();
         for batch in batches {
             if let Some(device) = devices.get_mut(&batch.device) {
-                device.apply(batch, &mut happenings);
+                let filled = device.apply(batch, names, &mut applied.happenings);
+                applied.filled.extend(filled);
                 device.version = version;
             }
         }
-        happenings
+        applied
     }
 
     /// Takes in batches whose happenings were remembered before a restart: what became of the device's state since
     /// is kept already and stays.
-    pub fn apply_again(&self, batches: &[StoredBatch]) {
+    pub fn apply_again(&self, batches: &[StoredBatch], dictionary: &Dictionary) {
+        let names = Names::of(dictionary);
         let mut devices = self.devices.write();
         for batch in batches {
             if let Some(device) = devices.get_mut(&batch.device) {
-                device.note(batch);
+                device.note(batch, names);
             }
         }
     }
@@ -284,6 +319,17 @@ impl Registry {
         self.devices.read().values().map(|d| d.view(dictionary)).collect()
     }
 
+    /// What is drawn of all devices.
+    pub fn known(&self, now: Timestamp) -> Vec<Known> {
+        let known = |device: &Device| Known {
+            device: device.record.id,
+            created_ms: device.record.created_ms,
+            state: device.record.status.state,
+            spark: device.spark.last_hour(now).to_vec(),
+        };
+        self.devices.read().values().map(known).collect()
+    }
+
     /// One device.
     pub fn view(&self, id: DeviceId, dictionary: &Dictionary) -> Option<DeviceView> {
         self.devices.read().get(&id).map(|d| d.view(dictionary))
@@ -303,16 +349,23 @@ impl Device {
             series: HashMap::default(),
             latest_ms: None,
             latest: HashMap::default(),
+            spark: Spark::default(),
             watched_until: Timestamp::MIN,
             version: 0,
             unkept: false,
         }
     }
 
-    fn apply(&mut self, batch: &StoredBatch, happenings: &mut Vec<Happening>) {
+    /// Also says which of the rows arrived much later than their time.
+    fn apply(
+        &mut self,
+        batch: &StoredBatch,
+        names: Names,
+        happenings: &mut Vec<Happening>,
+    ) -> Option<Filled> {
         let now = batch.received_ms;
         let version_before = self.record.status.agent_version.clone();
-        self.note(batch);
+        self.note(batch, names);
         let status = &self.record.status;
         if let (Some(from), Some(to)) = (version_before, &batch.agent_version)
             && from != *to
@@ -328,10 +381,13 @@ impl Device {
         if state != status.state || reason != status.reason {
             self.enter(state, reason, now, happenings);
         }
+        let offset = names.clock_offset.and_then(|metric| self.latest.get(&metric));
+        let offset_ms = offset.map_or(0, |(_, ms)| *ms as i64);
+        filled(batch.device, &batch.t_ms, now, self.interval.ms(), offset_ms)
     }
 
     /// What a batch says, without judging it.
-    fn note(&mut self, batch: &StoredBatch) {
+    fn note(&mut self, batch: &StoredBatch, names: Names) {
         self.unkept = true;
         let now = batch.received_ms;
         let status = &mut self.record.status;
@@ -360,6 +416,11 @@ impl Device {
                 .or_else(|| (0..times.len()).filter(|&i| column.present.has(i)).max_by_key(|&i| times[i]));
             if let Some(i) = newest {
                 self.note_latest(column.metric, times[i], column.values[i]);
+            }
+            if names.spark == Some(column.metric) {
+                for (i, t) in times.iter().enumerate().filter(|(i, _)| column.present.has(*i)) {
+                    self.spark.add(*t, column.values[i]);
+                }
             }
         }
     }

@@ -2,7 +2,8 @@
 
 use crate::types::{Tier, Timestamp};
 
-const DAY_MS: i64 = 24 * 3_600_000;
+/// A day, milliseconds.
+pub const DAY_MS: i64 = 24 * 3_600_000;
 
 /// How long one kind of thing is kept: until one of both is passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

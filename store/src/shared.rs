@@ -7,7 +7,9 @@ use crate::limits::Limits;
 use crate::maintain::Policy;
 use crate::meta::{self, Meta};
 use crate::metrics::Dictionary;
-use crate::registry::Registry;
+use crate::registry::{Applied, Registry};
+use crate::retention::Retention;
+use crate::settings::Settings;
 use crate::tail::StoredBatch;
 use crate::types::DeviceId;
 use crate::writer;
@@ -26,8 +28,8 @@ pub struct Shared {
     pub head: Head,
     pub chunks: ChunkTable,
     pub meta: Meta,
-    /// How chunks are merged, and how long everything is kept.
-    pub policy: Policy,
+    /// What people chose on the page, over what is configured.
+    settings: RwLock<Settings>,
     /// What devices, queries and memory may take.
     pub limits: Limits,
     /// Everything up to this generation is in `chunks.db`.
@@ -73,7 +75,7 @@ impl Shared {
         head: Head,
         chunks: ChunkTable,
         meta: Meta,
-        policy: Policy,
+        settings: Settings,
         sealed_generation: i64,
         recorded_group: i64,
     ) -> Shared {
@@ -83,7 +85,7 @@ impl Shared {
             head,
             chunks,
             meta,
-            policy,
+            settings: RwLock::new(settings),
             limits: Limits::default(),
             sealed_generation: AtomicI64::new(sealed_generation),
             recorded_group: AtomicI64::new(recorded_group),
@@ -100,10 +102,37 @@ impl Shared {
         }
     }
 
+    /// The settings in force.
+    pub fn settings(&self) -> Settings {
+        self.settings.read().clone()
+    }
+
+    /// How long everything is kept.
+    pub fn retention(&self) -> Retention {
+        self.settings.read().retention
+    }
+
+    /// How chunks are merged, and how long everything is kept.
+    pub fn policy(&self) -> Policy {
+        Policy { retention: self.retention(), ..Policy::default() }
+    }
+
+    /// Keeps choices and puts them in force.
+    pub fn choose_settings(&self, choices: &[(&'static str, Option<String>)]) -> Result<()> {
+        // Held meanwhile: of two people who choose at once the later one's choice is kept and in force.
+        let mut settings = self.settings.write();
+        if choices.iter().any(|(name, _)| settings.fixed.contains(name)) {
+            return Err(Error::Conflict { what: "a setting of the configuration" });
+        }
+        self.meta.choose_settings(choices)?;
+        *settings = Settings::of(settings.configured, settings.fixed.clone(), &self.meta.chosen_settings()?);
+        Ok(())
+    }
+
     /// Takes batches that are on disk into the registry; what is to be recorded of them comes back.
     pub fn apply(&self, group: Option<i64>, batches: Vec<StoredBatch>) -> meta::Record {
-        let mut record =
-            meta::Record { group, happenings: self.registry.apply(&batches), ..Default::default() };
+        let Applied { happenings, filled } = self.registry.apply(&batches, &self.dictionary);
+        let mut record = meta::Record { group, happenings, filled, ..Default::default() };
         for batch in batches {
             record.logs.extend(batch.logs.into_iter().map(|l| (batch.device, l)));
             record.usage.extend(batch.usage.into_iter().map(|u| (batch.device, u)));

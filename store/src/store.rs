@@ -1,11 +1,14 @@
 //! The store's face: what callers may do.
 
+use crate::activity::{self, Activity};
 use crate::enroll::EnrollCode;
 use crate::error::{Error, Result};
 use crate::maintain::Ask;
 use crate::open::Options;
 use crate::prices::Prices;
 use crate::registry::Happening;
+use crate::retention::Retention;
+use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::types::*;
 use crate::usage::*;
@@ -223,6 +226,14 @@ impl Store {
     /// One device.
     pub fn device(&self, id: DeviceId) -> Option<DeviceView> {
         self.shared.registry.view(id, &self.shared.dictionary)
+    }
+
+    /// The last day's availability and the last hour of [`crate::SPARK_METRIC`] of all devices, by number.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn activity(&self, now: Timestamp) -> Result<Vec<Activity>> {
+        activity::activity(&self.shared, now)
     }
 
     /// Adds a device.
@@ -449,6 +460,27 @@ impl Store {
         self.shared.meta.set_prices(prices)
     }
 
+    /// The settings in force.
+    pub fn settings(&self) -> Settings {
+        self.shared.settings()
+    }
+
+    /// How long everything is kept.
+    pub fn retention(&self) -> Retention {
+        self.shared.retention()
+    }
+
+    /// Keeps choices of settings by name (see [`crate::SETTINGS`]) and puts them in force; `None` takes one back.
+    ///
+    /// # Errors
+    /// `Conflict` when the configuration gives one of them.
+    pub fn choose_settings(&self, choices: &[(&'static str, Option<String>)], now: Timestamp) -> Result<()> {
+        self.shared.choose_settings(choices)?;
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        let detail = serde_json::json!({ "settings": names });
+        self.remember_of(None, now, "settings_changed", detail)
+    }
+
     /// What is on disk.
     pub fn storage(&self) -> StorageStats {
         let head_samples = self.shared.head.samples() as u64;
@@ -460,6 +492,7 @@ impl Store {
             tail_bytes,
             meta_bytes,
             log_bytes: self.shared.meta.log_bytes().unwrap_or_default(),
+            log_oldest_ms: self.shared.meta.log_oldest_ms().unwrap_or_default(),
             total_bytes: tail_bytes + meta_bytes + chunk_table::FILE.bytes(&self.dir),
             head_samples,
             samples: head_samples + tiers.first().map_or(0, |raw| raw.samples),
@@ -480,7 +513,17 @@ impl Store {
         kind: &'static str,
         detail: serde_json::Value,
     ) -> Result<()> {
-        let happening = Happening { device: Some(device), t_ms: now, kind, detail };
+        self.remember_of(Some(device), now, kind, detail)
+    }
+
+    fn remember_of(
+        &self,
+        device: Option<DeviceId>,
+        now: Timestamp,
+        kind: &'static str,
+        detail: serde_json::Value,
+    ) -> Result<()> {
+        let happening = Happening { device, t_ms: now, kind, detail };
         let record = meta::Record { happenings: vec![happening], ..meta::Record::default() };
         self.shared.meta.record(&record, |id| self.shared.registry.exists(id))?;
         self.shared.notify();

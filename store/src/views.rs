@@ -198,7 +198,7 @@ pub struct Event {
     /// When, by the server's clock.
     pub t_ms: Timestamp,
     /// What, as a word: `online`, `offline`, `degraded`, `recovered`, `server_start`, `version_change`, `key_rotated`,
-    /// `device_added`.
+    /// `device_added`, `back_fill`, `settings_changed`.
     pub kind: String,
     /// More about it.
     pub detail: serde_json::Value,
@@ -219,7 +219,7 @@ pub struct EventQuery {
     pub limit: u32,
 }
 
-/// A stretch in which nothing could have been stored, or from which it cannot be read any more.
+/// A stretch in which nothing could have been stored at its time, or from which it cannot be read any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
     /// Whose.
@@ -241,6 +241,8 @@ pub enum GapCause {
     ServerDown,
     /// What was stored is damaged.
     Damaged,
+    /// There was one, and its rows arrived later.
+    FilledIn,
 }
 
 impl GapCause {
@@ -250,6 +252,7 @@ impl GapCause {
             GapCause::DeviceOffline => "device_offline",
             GapCause::ServerDown => "server_down",
             GapCause::Damaged => "damaged",
+            GapCause::FilledIn => "filled_in",
         }
     }
 }
@@ -267,6 +270,8 @@ pub struct StorageStats {
     pub meta_bytes: u64,
     /// Of it about what the log lines take with their indexes.
     pub log_bytes: u64,
+    /// Time of the oldest log line.
+    pub log_oldest_ms: Option<Timestamp>,
     /// Size of all files.
     pub total_bytes: u64,
     /// Samples stored, raw tier and head.

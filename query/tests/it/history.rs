@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use store::Level;
 
+use crate::http::send;
 use crate::server::{START_MS, Server, logs};
 
 #[tokio::test]
@@ -139,4 +140,60 @@ async fn a_device_that_falls_silent_is_offline_with_an_event() {
     assert_eq!(device["latest"], json!({"load1": 1}));
     let newest = |page: &Value| page["events"][0]["kind"] == "offline" && page["next"].is_string();
     admin.until("/api/v1/events?device=1&limit=1", newest).await;
+}
+
+#[tokio::test]
+async fn history_comes_as_csv_too() {
+    let (server, admin) = Server::signed_in().await;
+    admin.add_device("nas").await;
+    server.report(1, START_MS, &[("cpu_percent", 1.5), ("net_tx_bytes_total", 100.0)]).await;
+    server.report(1, START_MS + 2_000, &[("net_tx_bytes_total", 300.0)]).await;
+    let query = format!(
+        "/api/v1/query?device=1&metric=cpu_percent&metric=net_tx_bytes_total&from_ms={START_MS}&to_ms={}&agg=last,rate",
+        START_MS + 10_000
+    );
+    let answer = admin.get(&format!("{query}&format=csv")).await;
+    let expected = format!(
+        "time,t_ms,nas: cpu_percent last,nas: cpu_percent rate,nas: net_tx_bytes_total last,nas: net_tx_bytes_total rate\r\n\
+         2026-11-22T10:38:42.42Z,{START_MS},1.5,,100,\r\n2026-11-22T10:38:44.42Z,{},,,300,100\r\n",
+        START_MS + 2_000
+    );
+    assert_eq!((answer.status, answer.text()), (200, expected.as_str()));
+    assert_eq!(answer.header("content-disposition"), Some("attachment; filename=\"history.csv\""));
+}
+
+#[tokio::test]
+async fn a_day_and_an_hour_of_every_device_come_at_once_and_compressed() {
+    let (server, admin) = Server::signed_in().await;
+    for n in 0..40 {
+        admin.add_device(&format!("d{n}")).await;
+    }
+    for minute in [0, 1, 59] {
+        server.report(3, START_MS - minute * 60_000, &[("cpu_percent", minute as f64 + 0.04)]).await;
+    }
+    let answer = admin.get("/api/v1/activity").await.expect(200);
+    assert_eq!((&answer["spark"]["metric"], &answer["spark"]["points"]), (&json!("cpu_percent"), &json!(60)));
+    let device = &answer["devices"][2];
+    let spark = device["spark"].as_array().unwrap();
+    assert_eq!((&spark[0], &spark[58], &spark[59]), (&json!(59), &json!(1), &json!(0)));
+    assert_eq!(spark[1], Value::Null);
+    let availability = device["availability"].as_str().unwrap();
+    assert_eq!((availability.len(), device["online_percent"].clone()), (96, Value::Null));
+    server.move_clock(10 * 60_000);
+    let later = admin.get("/api/v1/activity").await.expect(200);
+    let availability = later["devices"][2]["availability"].as_str().unwrap();
+    assert!(availability.ends_with('o') && availability.starts_with("-----"), "{availability}");
+    assert_eq!(later["devices"][2]["online_percent"], 100);
+    assert_eq!(later["devices"][0]["availability"], "-".repeat(96));
+
+    let headers = [("cookie", admin.cookie.as_str()), ("accept-encoding", "gzip")];
+    let packed = send(server.addr, "GET", "/api/v1/activity", &headers, b"").await;
+    assert_eq!(
+        (packed.header("content-encoding"), packed.header("vary")),
+        (Some("gzip"), Some("accept-encoding"))
+    );
+    let mut plain = String::new();
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&packed.body[..]), &mut plain).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&plain).unwrap(), later);
+    assert!(packed.body.len() * 4 < plain.len(), "{} of {}", packed.body.len(), plain.len());
 }

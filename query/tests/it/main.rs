@@ -12,4 +12,5 @@ mod live;
 mod logs;
 mod routes;
 mod server;
+mod settings;
 mod usage;

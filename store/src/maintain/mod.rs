@@ -80,22 +80,22 @@ impl Maintain<'_> {
         for stream in self.shared.registry.ids() {
             changed |= self.repeat(|this| {
                 let chunks = this.chunks(stream)?;
-                Ok(choose(&chunks, &this.shared.policy, now))
+                Ok(choose(&chunks, &this.shared.policy(), now))
             })?;
         }
         for total in self.shared.chunks.tiers() {
             let tier = total.tier;
-            if self.shared.policy.retention.tier(tier).bytes.is_none_or(|most| total.bytes <= most) {
+            if self.shared.retention().tier(tier).bytes.is_none_or(|most| total.bytes <= most) {
                 continue;
             }
             changed |= self.repeat(|this| {
                 let oldest = this.shared.chunks.oldest(tier)?;
                 let bytes = this.shared.chunks.bytes(tier);
-                Ok(choose_for_bytes(tier, bytes, &oldest, &this.shared.policy, now))
+                Ok(choose_for_bytes(tier, bytes, &oldest, &this.shared.policy(), now))
             })?;
         }
         for tier in Tier::ALL {
-            self.shared.chunks.drop_damaged(tier, self.shared.policy.retention.tier(tier).from_ms(now))?;
+            self.shared.chunks.drop_damaged(tier, self.shared.retention().tier(tier).from_ms(now))?;
         }
         if changed {
             while !self.stopping() && self.shared.chunks.shrink()? {}
@@ -121,7 +121,7 @@ impl Maintain<'_> {
 
     /// Drops logs and events past their time, a bounded number at a time.
     fn forget_journal(&self, now: Timestamp) -> Result<()> {
-        let (meta, retention) = (&self.shared.meta, &self.shared.policy.retention);
+        let (meta, retention) = (&self.shared.meta, self.shared.retention());
         let mut changed = false;
         while !self.stopping() && meta.drop_old_logs(&retention.logs, now)? {
             changed = true;

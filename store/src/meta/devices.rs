@@ -110,7 +110,7 @@ impl Meta {
         let mut overviews = self.overviews.lock();
         let db = self.writer.lock();
         let events = db.execute("DELETE FROM event WHERE device = ?1", [id.0])? as u64;
-        for table in ["usage_event", "usage_slot", "usage_day"] {
+        for table in ["usage_event", "usage_slot", "usage_day", "filled"] {
             db.execute(&format!("DELETE FROM {table} WHERE device = ?1"), [id.0])?;
         }
         forget_in_overviews(&mut overviews, id);

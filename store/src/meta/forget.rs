@@ -16,6 +16,11 @@ impl Meta {
         self.read(|db| Ok(log_bytes(db)? as u64))
     }
 
+    /// Time of the oldest log line.
+    pub fn log_oldest_ms(&self) -> Result<Option<Timestamp>> {
+        self.read(|db| Ok(db.query_row("SELECT min(t_ms) FROM log", [], |row| row.get(0))?))
+    }
+
     /// Drops some of the lines that are past their time or too many, the oldest first; returns whether there may be more.
     pub fn drop_old_logs(&self, keep: &Keep, now: Timestamp) -> Result<bool> {
         let mut db = self.writer.lock();
@@ -54,9 +59,9 @@ impl Meta {
 
     /// Drops some of the events before a time; returns whether there may be more.
     pub fn drop_old_events(&self, before: Timestamp) -> Result<bool> {
-        let gone = self
-            .writer
-            .lock()
+        let db = self.writer.lock();
+        db.prepare_cached("DELETE FROM filled WHERE to_ms < ?1")?.execute([before])?;
+        let gone = db
             .prepare_cached("DELETE FROM event WHERE id IN (SELECT id FROM event WHERE t_ms < ?1 LIMIT ?2)")?
             .execute(params![before, FORGET_ROWS_MAX])?;
         Ok(gone > 0)

@@ -1,10 +1,13 @@
 //! What reports bring beside samples: usage, logs; and the events made of them.
 
 use super::Meta;
+use super::filled::add_filled;
 use super::ledger::{add_to_overviews, add_usage};
 use super::logs::add_logs;
 use super::pages::Filter;
+use crate::activity::DAY_EVENTS_MAX;
 use crate::error::Result;
+use crate::filled::Filled;
 use crate::registry::Happening;
 use crate::types::{DeviceId, LogLine, Timestamp, UsageEvent};
 use crate::{Cursor, Event, EventQuery, LogEntry, Page};
@@ -21,12 +24,13 @@ pub struct Record {
     pub logs: Vec<(DeviceId, LogLine)>,
     pub usage: Vec<(DeviceId, UsageEvent)>,
     pub happenings: Vec<Happening>,
+    pub filled: Vec<Filled>,
 }
 
 impl Record {
     /// Nothing to be written down.
     pub fn is_empty(&self) -> bool {
-        self.logs.is_empty() && self.usage.is_empty() && self.happenings.is_empty()
+        self.logs.is_empty() && self.usage.is_empty() && self.happenings.is_empty() && self.filled.is_empty()
     }
 }
 
@@ -53,6 +57,9 @@ impl Meta {
                     happening.kind,
                     happening.detail.to_string()
                 ])?;
+        }
+        for filled in record.filled.iter().filter(|filled| exists(filled.device)) {
+            add_filled(&tx, filled)?;
         }
         if let Some(group) = record.group {
             tx.prepare_cached("UPDATE state SET recorded_group = ?1")?.execute([group])?;
@@ -81,6 +88,30 @@ impl Meta {
                 detail: serde_json::from_str(row.get_ref(4)?.as_str()?).unwrap_or_default(),
             };
             Ok((cursor, event))
+        })
+    }
+
+    /// What changed the states of devices since a time, and the server's starts, oldest first; at most the newest
+    /// [`DAY_EVENTS_MAX`].
+    pub fn state_events(&self, from_ms: Timestamp) -> Result<Vec<Event>> {
+        self.read(|db| {
+            let mut statement = db.prepare_cached(
+                "SELECT id, device, t_ms, kind, detail FROM event WHERE t_ms >= ?1
+                 AND kind IN ('online', 'offline', 'degraded', 'recovered', 'server_start')
+                 ORDER BY t_ms DESC, id DESC LIMIT ?2",
+            )?;
+            let rows = statement.query_map(params![from_ms, DAY_EVENTS_MAX], |row| {
+                Ok(Event {
+                    id: row.get(0)?,
+                    device: row.get::<_, Option<u32>>(1)?.map(DeviceId),
+                    t_ms: row.get(2)?,
+                    kind: row.get(3)?,
+                    detail: serde_json::from_str(row.get_ref(4)?.as_str()?).unwrap_or_default(),
+                })
+            })?;
+            let mut events = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+            events.reverse();
+            Ok(events)
         })
     }
 

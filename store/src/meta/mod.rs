@@ -3,6 +3,7 @@
 mod api_tokens;
 mod devices;
 mod enroll;
+mod filled;
 mod forget;
 mod journal;
 mod ledger;
@@ -10,6 +11,7 @@ mod logs;
 mod pages;
 mod schema;
 mod sessions;
+mod settings;
 mod users;
 
 pub use journal::Record;

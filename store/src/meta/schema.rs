@@ -214,5 +214,17 @@ pub const FILE: File = File {
         used_ms INTEGER,
         device INTEGER
     ) STRICT;
+    ", "
+    CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    ", "
+    -- Ranges whose rows arrived much later than their time, with the event that tells of it.
+    CREATE TABLE filled (
+        device INTEGER NOT NULL,
+        from_ms INTEGER NOT NULL,
+        to_ms INTEGER NOT NULL,
+        rows INTEGER NOT NULL,
+        event INTEGER NOT NULL,
+        PRIMARY KEY (device, from_ms)
+    ) STRICT, WITHOUT ROWID;
     "],
 };

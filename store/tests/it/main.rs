@@ -11,6 +11,7 @@ mod devices;
 mod disk_full;
 mod durability;
 mod enroll;
+mod filled;
 mod flips;
 mod ledger;
 mod limits;

@@ -1,0 +1,95 @@
+//! Which rows arrived much later than their time: a device kept them while it could not be heard, and a chart shows now
+//! what nobody could see then.
+
+use crate::presence::silence_allowed_ms;
+use crate::types::{DeviceId, TimeRange, Timestamp};
+
+/// The metric in which an agent says how far the server's clock is from its own, milliseconds.
+pub const CLOCK_OFFSET_METRIC: &str = "clock_offset_ms";
+
+/// Rows that are younger than this when they arrive are never late, milliseconds.
+pub const LATE_MS_MIN: i64 = 60_000;
+
+/// Late rows of one report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filled {
+    pub device: DeviceId,
+    /// From the first late row to one interval after the last.
+    pub range: TimeRange,
+    pub rows: u64,
+    /// Ranges that are no farther apart than this belong together: between two rows nothing is missing. Milliseconds.
+    pub slack_ms: i64,
+    pub received_ms: Timestamp,
+}
+
+/// The late ones of a report's rows. `offset_ms` is how far the server's clock is from the device's.
+pub fn filled(
+    device: DeviceId,
+    t_ms: &[Timestamp],
+    received_ms: Timestamp,
+    interval_ms: u32,
+    offset_ms: i64,
+) -> Option<Filled> {
+    // As long as a device may be silent without being offline, its rows may take that long.
+    let slack_ms = silence_allowed_ms(interval_ms).max(LATE_MS_MIN);
+    let before = received_ms.saturating_sub(slack_ms).saturating_sub(offset_ms);
+    let late = || t_ms.iter().copied().filter(|t| *t < before);
+    let (first, last) = (late().min()?, late().max()?);
+    let range = TimeRange::new(first, last.saturating_add(i64::from(interval_ms.max(1))))?;
+    Some(Filled { device, range, rows: late().count() as u64, slack_ms, received_ms })
+}
+
+/// What is left of `start..end` without the ranges, which are in order and apart.
+pub fn without(start: Timestamp, end: Timestamp, ranges: &[TimeRange]) -> Vec<(Timestamp, Timestamp)> {
+    let mut left = Vec::new();
+    let mut from = start;
+    for range in ranges.iter().filter(|range| range.start() < end && range.end() > start) {
+        if range.start() > from {
+            left.push((from, range.start()));
+        }
+        from = from.max(range.end());
+    }
+    if from < end {
+        left.push((from, end));
+    }
+    left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_000_000_000;
+
+    #[track_caller]
+    fn check(ages_s: &[i64], interval_s: u32, offset_ms: i64, expected: Option<(i64, i64, u64)>) {
+        let t_ms: Vec<i64> = ages_s.iter().map(|age| NOW - age * 1_000 - offset_ms).collect();
+        let found = filled(DeviceId(1), &t_ms, NOW, interval_s * 1_000, offset_ms);
+        let age_s = |t: i64| (NOW - offset_ms - t) / 1_000;
+        assert_eq!(found.map(|f| (age_s(f.range.start()), age_s(f.range.end()), f.rows)), expected);
+    }
+
+    #[test]
+    fn rows_are_late_when_their_device_would_have_been_offline_meanwhile() {
+        check(&[0, 30, 59], 10, 0, None);
+        check(&[0, 61, 600], 10, 0, Some((600, 51, 2)));
+        check(&[600, 900, 901], 300, 0, Some((901, 601, 1)));
+        check(&[], 10, 0, None);
+    }
+
+    #[test]
+    fn a_wrong_clock_makes_no_row_late() {
+        check(&[0, 30], 10, 600_000, None);
+        check(&[0, 30], 10, -600_000, None);
+        check(&[300], 10, 600_000, Some((300, 290, 1)));
+    }
+
+    #[test]
+    fn ranges_are_cut_out() {
+        let range = |start, end| TimeRange::new(start, end).unwrap();
+        assert_eq!(without(0, 10, &[]), [(0, 10)]);
+        assert_eq!(without(0, 10, &[range(2, 4), range(6, 12)]), [(0, 2), (4, 6)]);
+        assert_eq!(without(0, 10, &[range(-5, 3), range(10, 12)]), [(3, 10)]);
+        assert_eq!(without(0, 10, &[range(-5, 30)]), []);
+    }
+}
