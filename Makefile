@@ -2,7 +2,7 @@
 
 PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -path web/out -prune -o -type f -print)
 
-.PHONY: run build agent test page-test rust-test browser-test bench compare clean
+.PHONY: run build agent test page-test rust-test browser-test bench compare api-fuzz docker-test clean
 
 # Builds the page and the server and starts it, with its data in ./data.
 run: build
@@ -40,6 +40,22 @@ bench:
 compare:
 	cargo build --release --locked -p openclaw-watch -p bench --bins
 	./target/release/compare
+
+# Plays schemathesis (pip install schemathesis) against a server of its own: no 500, nothing that is not described.
+api-fuzz: web/dist/index.html
+	cargo build --locked -p openclaw-watch
+	bench/api-fuzz.sh target/debug/openclaw-watch
+
+# Tries the image and the compose file in a container engine, on a base with the C library of this machine:
+# make docker-test BASE_IMAGE=debian:bookworm-slim
+BASE_IMAGE ?= debian:bookworm-slim
+docker-test: web/dist/index.html
+	cargo build --release --locked -p openclaw-watch
+	cargo build --profile agent --locked -p agent
+	mkdir -p target/image/agents
+	cp target/release/openclaw-watch target/image/
+	cp target/agent/openclaw-watch-agent target/image/agents/openclaw-watch-agent-$$(uname -m)-unknown-linux-gnu
+	deploy/test-docker.sh target/image $(BASE_IMAGE)
 
 web/node_modules/.package-lock.json: web/package.json web/package-lock.json
 	cd web && npm ci

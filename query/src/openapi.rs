@@ -160,6 +160,9 @@ impl Modify for FromTable {
                     RefOr::T(response.content("application/json", content).build())
                 });
             }
+            // hyper's own answer, before a route is known: it has no body.
+            let too_large = ResponseBuilder::new().description("The path and the headers are too large.");
+            operation.responses.responses.insert("431".into(), RefOr::T(too_large.build()));
             operation.security = Some(security(route));
             let access = serde_json::Value::from(access(route.rule));
             operation.extensions.get_or_insert_default().insert("x-access".into(), access);

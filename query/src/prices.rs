@@ -19,7 +19,8 @@ const PATTERN_CHARS_MAX: usize = 200;
 const USD_MAX: f64 = 1e6;
 
 /// What tokens cost that came without a cost.
-#[derive(Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes the body; it is read field by field, so that faults name the field")]
 pub(crate) struct PriceTable {
     /// Of the entries that match and whose day has come the most exact one counts (more letters of `model`, then of
     /// `provider`), of equal ones the one with the latest `from`.
@@ -73,8 +74,11 @@ struct TokenPricesBody {
 /// The price table, and what it is good for.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PricesAnswer {
-    #[serde(flatten)]
-    table: PriceTable,
+    /// As they were set.
+    prices: Vec<PriceEntry>,
+    /// As it was set.
+    #[schema(required)]
+    default: Option<TokenPricesBody>,
     /// The models that were used, those with the most tokens first.
     models: Vec<UsedModelBody>,
 }
@@ -152,7 +156,7 @@ fn answer(store: &Store) -> store::Result<PricesAnswer> {
         cache_read: Number(prices.cache_read),
         cache_write: Number(prices.cache_write),
     });
-    Ok(PricesAnswer { table: PriceTable { prices: entries.collect(), default }, models: models.collect() })
+    Ok(PricesAnswer { prices: entries.collect(), default, models: models.collect() })
 }
 
 /// The day of a midnight UTC.
