@@ -382,6 +382,23 @@ async function scenario({ checks, browser, server, agents, work }: Pick<Stage, '
     equal(await page.getByLabel('Input').first().inputValue(), '3.5', 'the price after a reload');
   });
 
+  await checks.run('how long things are kept, and whose days are counted, is changed in the page', async () => {
+    await page.goto(`${server.web}/settings/keeping`);
+    await page.locator('input[name=days-logs]').fill('0');
+    await page.locator(at('keeping-save')).click();
+    await page.getByText('The marked fields are not right').waitFor();
+    await page.locator('input[name=days-logs]').fill('60');
+    await page.getByLabel('Time zone of the days').selectOption('Asia/Shanghai');
+    await page.locator(at('keeping-save')).click();
+    await page.getByText('Saved').waitFor();
+    await page.goto(`${server.web}/usage`);
+    await page.getByText('Days of Asia/Shanghai').waitFor();
+    await page.goto(`${server.web}/settings/keeping`);
+    await page.locator('input[name=days-logs]').waitFor();
+    equal(await page.locator('input[name=days-logs]').inputValue(), '60', 'days after a reload');
+    await shoot('keeping');
+  });
+
   await checks.run('log lines are searched, grouped, and one group is opened', async () => {
     await send(server.ingest, key, {
       agent: { version: '0.1.0', boot_id: '00000000-0000-4000-8000-0000000000bb', seq: 1 },
@@ -421,7 +438,7 @@ async function scenario({ checks, browser, server, agents, work }: Pick<Stage, '
     await phone.goto(`${server.web}/logs`);
     await phone.locator('.line, .face').first().waitFor();
     await fits('logs');
-    for (const view of ['usage', 'events', 'settings/account', 'settings/users', 'settings/tokens', 'settings/prices', 'settings/storage']) {
+    for (const view of ['usage', 'events', 'settings/account', 'settings/users', 'settings/tokens', 'settings/prices', 'settings/keeping', 'settings/storage']) {
       await phone.goto(`${server.web}/${view}`);
       await phone.locator('main .card').first().waitFor();
       await fits(view.replace('/', '-'));

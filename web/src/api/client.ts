@@ -84,6 +84,8 @@ export const api = {
   usage: (parameters: Parameters, signal?: AbortSignal) => get('/usage', parameters, model.usage, signal),
   prices: (signal?: AbortSignal) => get('/prices', {}, model.prices, signal),
   setPrices: (table: Pick<model.Prices, 'prices' | 'default'>) => send('PUT', '/prices', model.prices, table),
+  settings: (signal?: AbortSignal) => get('/settings', {}, model.settings, signal),
+  editSettings: (change: { time_zone?: string | null; retention?: object }) => send('PATCH', '/settings', model.settings, change),
   storage: (signal?: AbortSignal) => get('/storage', {}, model.storage, signal),
   events: (parameters: Parameters, signal?: AbortSignal) => get('/events', parameters, model.eventPage, signal),
 };

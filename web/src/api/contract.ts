@@ -47,6 +47,8 @@ export type Contract = Checked<
     Agrees<model.LogGroups, Schemas['LogGroupList']>,
     Agrees<model.DeviceEvent, Schemas['Event']>,
     Agrees<model.Storage, Schemas['Storage']>,
+    Agrees<model.Settings, Schemas['SettingsBody']>,
+    Agrees<model.Retention, Schemas['Retention']>,
     Agrees<model.Tier, Schemas['TierBody']>,
     Agrees<model.User, Schemas['User']>,
     Agrees<model.SignedIn, Schemas['ListedSession']>,

@@ -294,3 +294,19 @@ const usedModel = object({ provider: string, model: string, tokens: number, unre
 export type UsedModel = Of<typeof usedModel>;
 export const prices = object({ prices: array(price), default: nullable(object(tokenPrices)), models: array(usedModel) });
 export type Prices = Of<typeof prices>;
+
+const retention = object({
+  kind: string,
+  keep_days: number,
+  keep_bytes: nullable(number),
+  bytes_per_day: nullable(number),
+  forecast_bytes: nullable(number),
+  default_days: number,
+  days_fixed: boolean,
+  bytes_fixed: boolean,
+  bytes: number,
+  oldest_ms: nullable(number),
+});
+export type Retention = Of<typeof retention>;
+export const settings = object({ time_zone: string, time_zone_chosen: boolean, retention: array(retention) });
+export type Settings = Of<typeof settings>;

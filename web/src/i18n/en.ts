@@ -420,6 +420,7 @@ export const en = {
     users: 'Users',
     api_tokens: 'API tokens',
     prices: 'Prices',
+    keeping: 'Days and keeping',
   },
   tokens: {
     title: 'Tokens',
@@ -565,5 +566,20 @@ export const en = {
     used_lead: 'These models need a price to be counted.',
     unreported: 'Tokens',
     last_used: 'Last used',
+  },
+  keeping: {
+    lead: 'When a day begins, and how long what is kept stays.',
+    zone: 'Time zone of the days',
+    zone_hint: 'For tokens and cost by day.',
+    zone_own: 'Each browser’s own (here {zone})',
+    days: 'Days',
+    bytes: 'At most, GB',
+    now: 'Now',
+    forecast: 'When full',
+    no_bound: 'no bound',
+    fixed: 'Set by the configuration',
+    usual: 'Usually {n}',
+    hint: 'What is kept for less time goes soon after saving, and does not come back.',
+    faults: 'The marked fields are not right: days from 1 to 36500, at least 0.001 GB.',
   },
 };

@@ -422,6 +422,7 @@ export const zh: Messages = {
     users: '用户',
     api_tokens: 'API 令牌',
     prices: '价格',
+    keeping: '时区与保留',
   },
   tokens: {
     title: 'Token 用量',
@@ -567,5 +568,20 @@ export const zh: Messages = {
     used_lead: '这些模型需要价格才能计算费用。',
     unreported: 'Token',
     last_used: '最近使用',
+  },
+  keeping: {
+    lead: '一天从何时开始，以及数据保留多久。',
+    zone: '日期所用时区',
+    zone_hint: '用于按天统计 token 和费用。',
+    zone_own: '各浏览器自己的时区（此处为 {zone}）',
+    days: '天数',
+    bytes: '上限（GB）',
+    now: '当前占用',
+    forecast: '预计占用',
+    no_bound: '无上限',
+    fixed: '由配置文件指定',
+    usual: '默认 {n}',
+    hint: '缩短保留时间后，超出的数据会很快删除且无法恢复。',
+    faults: '标出的字段有误：天数为 1 到 36500，容量至少 0.001 GB。',
   },
 };
