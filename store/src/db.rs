@@ -116,7 +116,7 @@ impl File {
                 let what = "was written by an older version; start the server once, which brings it forward";
                 return Ok(vec![format!("{} {what}", self.name)]);
             }
-            let mut statement = db.prepare("PRAGMA quick_check")?;
+            let mut statement = db.prepare("PRAGMA integrity_check")?;
             let said = statement.query_map([], |row| row.get::<_, String>(0))?;
             let said = said.collect::<rusqlite::Result<Vec<_>>>()?;
             Ok(said.into_iter().filter(|line| line != "ok").map(|l| format!("{}: {l}", self.name)).collect())

@@ -5,6 +5,7 @@ mod change;
 mod quarantine;
 mod read;
 
+pub use quarantine::SetAside;
 pub use read::{Snapshot, look_at};
 
 use crate::TierStats;

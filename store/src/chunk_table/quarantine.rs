@@ -1,7 +1,7 @@
 //! Damaged chunks are set aside: they are kept as they were found, and nothing reads them any more.
 
 use super::change::{complete_from, delete, note_kept_from};
-use super::{ChunkMeta, ChunkTable, Snapshot, tier_number};
+use super::{ChunkMeta, ChunkTable, NewChunk, Snapshot, tier_number};
 use crate::chunk::Chunk;
 use crate::error::{Error, Result};
 use crate::rollup::step_start;
@@ -32,7 +32,72 @@ pub(super) fn verify(blob: &[u8], meta: &ChunkMeta) -> Result<Chunk> {
     Ok(chunk)
 }
 
+/// A rollup chunk that was set aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SetAside {
+    /// Its number in the quarantine.
+    id: i64,
+    pub stream: DeviceId,
+    pub tier: Tier,
+    pub start_ms: Timestamp,
+    /// Time of its latest row that is still missing.
+    pub last_ms: Timestamp,
+}
+
+/// Rollup chunks that are looked at in one go to be made again.
+const ASIDE_MAX: u32 = 1_000;
+
 impl ChunkTable {
+    /// Rollups that were set aside, some of the oldest.
+    pub fn damaged_rollups(&self) -> Result<Vec<SetAside>> {
+        self.readers.with(|db| {
+            let mut statement = db.prepare_cached(
+                "SELECT id, stream, tier, start_ms, end_ms FROM quarantine WHERE tier > 0 ORDER BY id LIMIT ?1",
+            )?;
+            let asides = statement.query_map([ASIDE_MAX], |row| {
+                let tier = usize::try_from(row.get::<_, i64>(2)?).ok().and_then(|t| Tier::ALL.get(t).copied());
+                let Some(tier) = tier else { return Ok(None) };
+                let stream = DeviceId(row.get(1)?);
+                Ok(Some(SetAside { id: row.get(0)?, stream, tier, start_ms: row.get(3)?, last_ms: row.get(4)? }))
+            })?;
+            Ok(asides.filter_map(std::result::Result::transpose).collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Puts rows that were made again in place of the part of a rollup from `from_ms` on; what is before it stays set
+    /// aside. `false`: the stream has newer chunks than `newest` by now, which were not looked at, or was deleted.
+    pub fn rebuilt(
+        &self,
+        aside: &SetAside,
+        from_ms: Timestamp,
+        chunks: &[NewChunk],
+        newest: i64,
+        exists: impl Fn(DeviceId) -> bool,
+    ) -> Result<bool> {
+        let mut db = self.writer.lock();
+        let mut numbers = self.numbers.lock();
+        if !exists(aside.stream) {
+            return Ok(false);
+        }
+        let tx = db.transaction()?;
+        if super::read::newest_chunk(&tx, aside.stream)? > newest {
+            return Ok(false);
+        }
+        for (chunk, id) in chunks.iter().zip(numbers.next_chunk..) {
+            super::insert(&tx, id, chunk)?;
+        }
+        if from_ms <= step_start(aside.start_ms, aside.tier.step_ms()) {
+            tx.execute("DELETE FROM quarantine WHERE id = ?1", [aside.id])?;
+        } else {
+            let last_ms = from_ms - aside.tier.step_ms();
+            tx.execute("UPDATE quarantine SET end_ms = ?2 WHERE id = ?1", params![aside.id, last_ms])?;
+        }
+        tx.commit()?;
+        numbers.next_chunk += chunks.len() as i64;
+        self.count_new(&chunks.iter().collect::<Vec<_>>());
+        Ok(true)
+    }
+
     /// Sets a chunk aside if it is really damaged, which is looked at once more: a reader may have had bad luck that is
     /// over. Returns whether it was set aside.
     pub fn set_aside(&self, id: i64) -> Result<bool> {

@@ -27,12 +27,12 @@ impl ChunkTable {
     }
 
     /// Reads one chunk of a snapshot, from memory if it was read lately.
-    pub fn read(&self, view: &Snapshot<'_>, id: i64) -> Result<Arc<Chunk>> {
-        if let Some(chunk) = self.cache.get(id) {
+    pub fn read(&self, view: &Snapshot<'_>, meta: &ChunkMeta) -> Result<Arc<Chunk>> {
+        if let Some(chunk) = self.cache.get(meta.id) {
             return Ok(chunk);
         }
-        let chunk = Arc::new(view.read(id)?);
-        self.cache.put(id, &chunk);
+        let chunk = Arc::new(view.read_placed(meta)?);
+        self.cache.put(meta.id, &chunk);
         Ok(chunk)
     }
 }
@@ -93,6 +93,20 @@ impl Snapshot<'_> {
         chunk.map_err(|e| name_damage(e, id))
     }
 
+    /// Reads one chunk of this snapshot that a plan found by the index. The index has no checksum: that both say the same
+    /// tells that the rows are this stream's and no other's.
+    fn read_placed(&self, meta: &ChunkMeta) -> Result<Chunk> {
+        let mut statement = self.0.prepare_cached(
+            "SELECT id, start_ms, end_ms, rows, samples, stream, tier, blob FROM chunk WHERE id = ?1",
+        )?;
+        let chunk = statement.query_row([meta.id], |row| {
+            let placed = row.get::<_, i64>(6)? == tier_number(meta.tier)
+                && meta_of(row, DeviceId(row.get(5)?), meta.tier)? == *meta;
+            Ok(if placed { Chunk::open(row.get_ref(7)?.as_blob()?) } else { Err(misplaced()) })
+        })?;
+        chunk.map_err(|e| name_damage(e, meta.id))
+    }
+
     /// From when on every row of a stream and tier is still here; `Timestamp::MIN` when nothing was dropped yet.
     pub fn kept_from(&self, stream: DeviceId, tier: Tier) -> Result<Timestamp> {
         let from = self
@@ -101,6 +115,11 @@ impl Snapshot<'_> {
             .query_row(params![stream.0, tier_number(tier)], |row| row.get(0))
             .optional()?;
         Ok(from.unwrap_or(Timestamp::MIN))
+    }
+
+    /// The largest number of a stream's chunks; 0 when there is none.
+    pub fn newest_chunk(&self, stream: DeviceId) -> Result<i64> {
+        newest_chunk(self.0, stream)
     }
 
     /// The few raw chunks with the latest rows of a stream, the latest last: a metric that comes seldom may be missing
@@ -114,6 +133,11 @@ impl Snapshot<'_> {
         ids.reverse();
         Ok(ids)
     }
+}
+
+pub(super) fn newest_chunk(db: &Connection, stream: DeviceId) -> Result<i64> {
+    let mut statement = db.prepare_cached("SELECT coalesce(max(id), 0) FROM chunk WHERE stream = ?1")?;
+    Ok(statement.query_row([stream.0], |row| row.get(0))?)
 }
 
 pub(super) fn load_metrics(db: &Connection, dictionary: &Dictionary) -> Result<()> {
@@ -155,6 +179,13 @@ pub(super) fn meta_of(row: &rusqlite::Row<'_>, stream: DeviceId, tier: Tier) -> 
         rows: row.get::<_, i64>(3)? as usize,
         samples: row.get::<_, i64>(4)? as usize,
     })
+}
+
+fn misplaced() -> Error {
+    Error::Corrupt {
+        what: String::new(),
+        why: "its row and the index say differently where it belongs".into(),
+    }
 }
 
 fn name_damage(error: Error, id: i64) -> Error {

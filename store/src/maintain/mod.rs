@@ -2,6 +2,7 @@
 //! at a time; nobody waits for it longer than for one of its transactions.
 
 mod choose;
+mod rebuild;
 
 use choose::{Work, choose, choose_for_bytes};
 
@@ -97,6 +98,7 @@ impl Maintain<'_> {
         for tier in Tier::ALL {
             self.shared.chunks.drop_damaged(tier, self.shared.retention().tier(tier).from_ms(now))?;
         }
+        changed |= self.rebuild()?;
         if changed {
             while !self.stopping() && self.shared.chunks.shrink()? {}
             self.shared.chunks.checkpoint()?;

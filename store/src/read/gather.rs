@@ -163,7 +163,7 @@ impl<'a> Gather<'a> {
         mut each: impl FnMut(&Chunk, &[Timestamp]) -> Result<()>,
     ) -> Result<()> {
         for meta in view.overlapping(device, tier, range)? {
-            let read = self.shared.chunks.read(view, meta.id).and_then(|chunk| {
+            let read = self.shared.chunks.read(view, &meta).and_then(|chunk| {
                 let times = chunk.times_kept()?;
                 self.spend(times.len().saturating_mul(columns))?;
                 each(&chunk, times)

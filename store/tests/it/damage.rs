@@ -111,6 +111,46 @@ fn a_damaged_rollup_is_set_aside_too() {
 }
 
 #[test]
+fn a_damaged_rollup_is_made_again_from_its_raw_rows() {
+    let ask = |rig: &Rig, points| {
+        let (devices, metrics) = (vec![rig.device], vec!["*".into()]);
+        rig.store.query(&RangeQuery { devices, metrics, range: range(0, 3), points }).unwrap()
+    };
+    let mut rig = three_days();
+    let before = [ask(&rig, 400), ask(&rig, 40)];
+    // Chunks that were read a moment ago are remembered.
+    rig = rig.reopen(START);
+    damage(&rig, 1, 1);
+    damage(&rig, 2, 1);
+    assert_eq!([count(&rig, range(0, 3), 400), count(&rig, range(0, 3), 40)], [2 * 144; 2]);
+    assert_eq!(rig.store.storage().damaged_chunks, 2);
+    rig.store.maintain(START + 4 * DAY).unwrap();
+    assert_eq!([ask(&rig, 400), ask(&rig, 40)], before);
+    assert_eq!((damaged_gaps(&rig, range(0, 3)), rig.store.storage().damaged_chunks), (vec![], 0));
+    rig.store.close();
+    assert_eq!(store::check(rig.dir.path()).unwrap().faults, Vec::<String>::new());
+}
+
+#[test]
+fn a_damaged_rollup_is_made_again_only_as_far_as_its_raw_rows_are_there() {
+    let rig = three_days();
+    // All three days in one chunk.
+    rig.store.maintain(START + 30 * DAY - HOUR).unwrap();
+    let tiers = rig.store.storage().tiers;
+    assert_eq!(tiers[1].chunks, 1, "{tiers:?}");
+    damage(&rig, 1, 0);
+    assert_eq!(count(&rig, range(0, 3), 400), 0);
+    // The first day's raw rows are dropped by then.
+    rig.store.maintain(START + 31 * DAY + 5 * HOUR).unwrap();
+    assert_eq!(rig.store.storage().tiers[0].chunks, 2);
+    assert_eq!(count(&rig, range(1, 3), 400), 2 * 144);
+    assert_eq!(rig.store.storage().damaged_chunks, 1);
+    let gaps = damaged_gaps(&rig, range(0, 3));
+    assert!(gaps.len() == 1 && gaps[0].to_ms <= START + DAY, "{gaps:?}");
+    assert_eq!(count(&rig, range(0, 3), 40), 3 * 144, "the hours are sound");
+}
+
+#[test]
 fn a_merge_sets_a_damaged_chunk_aside_and_goes_on() {
     let rig = three_days();
     let more = [(START + DAY + 1, 1.0), (START + 2 * DAY + 1, 1.0)];
@@ -126,6 +166,46 @@ fn a_merge_sets_a_damaged_chunk_aside_and_goes_on() {
     rig.store.maintain(START + 40 * DAY).unwrap();
     assert_eq!(damaged(&rig.store.storage()), (0, 0, 0));
     assert_eq!(damaged_gaps(&rig, range(0, 3)), []);
+}
+
+/// Changes the row of a chunk and leaves the index as it was, as a bit that turns over does.
+fn misplace(rig: &Rig, change: &str) {
+    let open = || Connection::open(rig.dir.path().join("chunks.db")).unwrap();
+    let db = open();
+    let (root, sql): (i64, String) = db
+        .query_row("SELECT rootpage, sql FROM sqlite_schema WHERE name = 'chunk_place'", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .unwrap();
+    db.execute_batch("PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name = 'chunk_place'")
+        .unwrap();
+    drop(db);
+    open().execute_batch(change).unwrap();
+    let db = open();
+    db.pragma_update(None, "writable_schema", true).unwrap();
+    db.execute(
+        "INSERT INTO sqlite_schema VALUES ('index', 'chunk_place', 'chunk', ?1, ?2)",
+        params![root, sql],
+    )
+    .unwrap();
+}
+
+#[test]
+fn a_chunk_whose_row_and_index_differ_answers_for_nobody() {
+    let mut rig = three_days();
+    let other = rig.store.add_device(crate::profile("two"), [2; 32], START).unwrap();
+    append(&rig.store, samples(other, START, "load1", &[(START + 3 * DAY, 1.0)])).unwrap();
+    rig.store.close();
+    misplace(
+        &rig,
+        &format!("UPDATE chunk SET stream = {other} WHERE tier = 0 AND start_ms = {}", START + DAY),
+    );
+    let checked = store::check(rig.dir.path()).unwrap();
+    assert!(checked.faults.iter().any(|fault| fault.contains("chunk_place")), "{checked:?}");
+    rig = rig.reopen(START);
+    assert_eq!(count(&rig, range(0, 3), 5_000), 2 * 144);
+    rig.device = other;
+    assert_eq!(count(&rig, range(0, 3), 5_000), 0, "another device's rows");
 }
 
 #[test]
