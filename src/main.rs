@@ -7,6 +7,7 @@ mod healthcheck;
 mod import;
 mod keys;
 mod limits;
+mod progress;
 mod reset_password;
 mod retention;
 mod serve;

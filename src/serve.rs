@@ -165,6 +165,7 @@ pub fn store_options(config: &Config) -> store::Options {
         fixed: config.fixed.clone(),
         limits: config.limits,
         frames: Some(Arc::new(ingest::read_frame)),
+        on_replay: crate::progress::on_terminal(),
     }
 }
 

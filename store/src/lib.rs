@@ -60,7 +60,7 @@ pub use enroll::{
 };
 pub use error::{Error, Result};
 pub use limits::{HEAD_FACTOR, Limits};
-pub use open::Options;
+pub use open::{OnReplay, Options, Replay};
 pub use presence::{INTERVAL_DEFAULT_MS, SILENCE_MIN_MS};
 pub use prices::{PRICE_DAY_MS, PRICES_MAX, Price, Priced, Prices, TokenPrices, Tokens};
 pub use read::QUERY_SERIES_MAX;

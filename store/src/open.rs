@@ -22,6 +22,7 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 /// How a store is opened.
 #[derive(Clone)]
@@ -36,7 +37,26 @@ pub struct Options {
     pub limits: Limits,
     /// Reads frames that were kept as they came. Without it a folder that holds some is not opened.
     pub frames: Option<FrameReader>,
+    /// Called now and then while what is not sealed yet is read back, from the thread that opens.
+    pub on_replay: Option<OnReplay>,
 }
+
+/// See [`Options::on_replay`].
+pub type OnReplay = Arc<dyn Fn(Replay) + Send + Sync>;
+
+/// How far reading back has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replay {
+    /// Groups of reports that were read, of how many. Some numbers in between may be missing: then it ends sooner.
+    pub groups: u64,
+    /// See `groups`.
+    pub groups_max: u64,
+    /// Samples in them that were not sealed.
+    pub samples: u64,
+}
+
+/// Groups between two calls of [`Options::on_replay`].
+const REPLAY_EVERY: u64 = 64;
 
 impl Options {
     /// With the default retention and limits.
@@ -47,6 +67,7 @@ impl Options {
             fixed: Vec::new(),
             limits: Limits::default(),
             frames: None,
+            on_replay: None,
         }
     }
 }
@@ -73,9 +94,26 @@ pub fn open(options: Options, now: Timestamp) -> Result<Store> {
     let mut shared = Shared::new(dictionary, registry, head, chunks, meta, settings, sealed, recorded);
     shared.limits = options.limits;
     let done = (sealed, recorded);
+    let begin = Instant::now();
+    let mut progress = Replay { groups: 0, groups_max: tail.groups_max()?, samples: 0 };
     shared.damaged_groups = tail.replay(done, options.frames.as_ref(), &shared.dictionary, |group| {
+        progress.groups += 1;
+        if progress.groups.is_multiple_of(REPLAY_EVERY)
+            && let Some(on_replay) = &options.on_replay
+        {
+            progress.samples = shared.head.samples() as u64;
+            on_replay(progress);
+        }
         replay(&shared, &mut seen, sealed, recorded, group)
     })?;
+    if progress.groups > 0 {
+        tracing::info!(
+            groups = progress.groups,
+            samples = shared.head.samples(),
+            took_ms = begin.elapsed().as_millis() as u64,
+            "read back what was not sealed yet"
+        );
+    }
     restore_latest(&shared)?;
     let down_from_ms = shared.meta.note_alive(now)?;
     let started = Happening {

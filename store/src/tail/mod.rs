@@ -115,6 +115,13 @@ impl Tail {
         Ok(self.db.query_row("SELECT coalesce(max(generation), 0) FROM batch_group", [], |row| row.get(0))?)
     }
 
+    /// How many groups there are at most: by the first and the last number, without reading them.
+    pub fn groups_max(&self) -> Result<u64> {
+        let sql =
+            "SELECT coalesce((SELECT max(id) FROM batch_group) - (SELECT min(id) FROM batch_group) + 1, 0)";
+        Ok(self.db.query_row(sql, [], |row| row.get::<_, i64>(0))? as u64)
+    }
+
     /// Each group, oldest first. One that does not decode is left out, and set aside unless all of it is sealed and
     /// recorded; returns how many are set aside in all.
     pub fn replay(
