@@ -4,7 +4,7 @@ import { cpuPicture } from './lines';
 import type { Table } from './table';
 
 const columns = { avg: [1.5, null, 3], min: [1, null, 2], max: [2, null, 4] };
-const table: Table = { tier: '5m', step_ms: 300_000, t_ms: [0, 300_000, 600_000], series: new Map([['cpu_percent', columns]]), gaps: [] };
+const table: Table = { tier: '5m', step_ms: 300_000, t_ms: [0, 300_000, 600_000], series: new Map([['cpu_percent', columns]]), gaps: [], late: [] };
 const span = { from_ms: 0, to_ms: 600_000 };
 
 describe('a chart as CSV', () => {

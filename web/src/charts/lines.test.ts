@@ -4,7 +4,7 @@ import type { Columns, Table } from './table';
 
 function table(values: Record<string, number[]>): Table {
   const series = new Map<string, Columns>(Object.entries(values).map(([metric, v]) => [metric, { avg: v, min: v, max: v }]));
-  return { tier: 'raw', step_ms: 0, t_ms: [1, 2], series, gaps: [] };
+  return { tier: 'raw', step_ms: 0, t_ms: [1, 2], series, gaps: [], late: [] };
 }
 
 function names(picture: Picture): string {

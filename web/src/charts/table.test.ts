@@ -30,6 +30,12 @@ describe('a table', () => {
     expect(table.gaps).toHaveLength(1);
   });
 
+  it('has no hole where rows were filled in later', () => {
+    const table = tableFrom({ ...answer, gaps: [{ device: 1, from_ms: 12, to_ms: 28, cause: 'filled_in' }] }, 1);
+    expect(table.gaps).toEqual([]);
+    expect(table.late).toHaveLength(1);
+  });
+
   it('takes the mean for aggregates that did not come', () => {
     expect(tableFrom(answer, 2).series.get('cpu_percent')).toEqual({ avg: [9, 9, 9], min: [9, 9, 9], max: [9, 9, 9] });
   });

@@ -29,12 +29,17 @@ export interface Table {
   t_ms: readonly number[];
   series: ReadonlyMap<string, Columns>;
   gaps: readonly Gap[];
+  /** Spans whose rows arrived much later: no holes, but nobody saw them at the time. */
+  late: readonly Gap[];
 }
+
+/** The cause of a span that has rows. */
+const FILLED_IN = 'filled_in';
 
 /** Rows kept beyond what the server sent; the next fetch replaces them. */
 export const LIVE_ROWS_MAX = 3_600;
 
-export const EMPTY_TABLE: Table = { tier: 'raw', step_ms: 0, t_ms: [], series: new Map(), gaps: [] };
+export const EMPTY_TABLE: Table = { tier: 'raw', step_ms: 0, t_ms: [], series: new Map(), gaps: [], late: [] };
 
 export function tableFrom(answer: QueryAnswer, device: number): Table {
   const series = new Map<string, Columns>();
@@ -43,8 +48,10 @@ export function tableFrom(answer: QueryAnswer, device: number): Table {
     const avg = one.avg ?? one.min ?? one.max ?? [];
     series.set(one.metric, { avg, min: one.min ?? avg, max: one.max ?? avg });
   }
-  const gaps = answer.gaps.filter((gap) => gap.device === device && gap.to_ms > gap.from_ms);
-  return { tier: answer.tier, step_ms: answer.step_ms, t_ms: answer.t_ms, series, gaps };
+  const spans = answer.gaps.filter((gap) => gap.device === device && gap.to_ms > gap.from_ms);
+  const gaps = spans.filter((gap) => gap.cause !== FILLED_IN);
+  const late = spans.filter((gap) => gap.cause === FILLED_IN);
+  return { tier: answer.tier, step_ms: answer.step_ms, t_ms: answer.t_ms, series, gaps, late };
 }
 
 /**

@@ -1,12 +1,13 @@
-/** Texts of the page in both languages. `zh.ts` has the type of `en.ts`: a missing text does not compile. */
+/** Texts of the page in both languages. The Chinese ones have the type of the English ones: a missing text does not compile. */
 
 import { watch } from 'vue';
 import { createI18n } from 'vue-i18n';
 import { language } from '../state/preferences';
 import { en } from './en';
+import type { Translated } from './translated';
 import { zh } from './zh';
 
-export type Messages = { [View in keyof typeof en]: { [Text in keyof (typeof en)[View]]: string } };
+export type Messages = Translated<typeof en>;
 
 /** `'overview.title'` and so on: a text that does not exist does not compile. */
 export type TextKey = { [View in keyof Messages]: `${View}.${Extract<keyof Messages[View], string>}` }[keyof Messages];
