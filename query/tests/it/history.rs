@@ -135,6 +135,9 @@ async fn a_device_that_falls_silent_is_offline_with_an_event() {
     server.report(1, START_MS, &[("load1", 1.0)]).await;
     server.move_clock(60_000);
     server.store.tick(server.now());
+    // The store judges on a thread of its own.
+    let silent = |page: &Value| page["device"]["state"] == "offline";
+    admin.until("/api/v1/devices/1", silent).await;
     let device = admin.get("/api/v1/devices/1").await.expect(200)["device"].clone();
     assert_eq!((&device["state"], &device["reason"]), (&json!("offline"), &json!("no_report")));
     assert_eq!(device["latest"], json!({"load1": 1}));
