@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use parking_lot::{Mutex, MutexGuard};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -52,6 +52,9 @@ impl File {
         // What is deleted is overwritten: else it would last in the unused ends of pages that others take over.
         db.pragma_update(None, "secure_delete", "ON")?;
         keep_plans(&db)?;
+        // A transaction that reads first and asks for the right to write later is refused at once, not after the busy
+        // timeout, when a log was emptied in between.
+        db.set_transaction_behavior(TransactionBehavior::Immediate);
         db.set_prepared_statement_cache_capacity(64);
         #[cfg(test)]
         if let Some(pages) = PAGES_MAX.get() {

@@ -238,3 +238,38 @@ fn a_state_that_is_no_longer_said_is_over() {
     append(&rig.store, report(&[("gateway", "running")])).unwrap();
     assert_eq!(rig.store.device(rig.device).unwrap().states, [("gateway".into(), "running".into())]);
 }
+
+#[test]
+fn many_devices_are_deleted_at_once_while_others_report() {
+    let rig = Rig::new(NOW);
+    for round in 0..4u8 {
+        let devices: Vec<store::DeviceId> = (0..24u8)
+            .map(|n| {
+                let mut key = [n; 32];
+                key[0] = 200 + round;
+                let device = rig.store.add_device(profile(&format!("{round} {n}")), key, NOW).unwrap();
+                append(&rig.store, samples(device, NOW, "load1", &[(NOW, f64::from(n))])).unwrap();
+                device
+            })
+            .collect();
+        std::thread::scope(|scope| {
+            let store = &rig.store;
+            let threads: Vec<_> =
+                devices.iter().map(|&device| scope.spawn(move || store.delete_device(device))).collect();
+            for i in 0..20 {
+                let line = store::LogLine {
+                    t_ms: NOW + i,
+                    level: store::Level::Warn,
+                    source: "gateway".into(),
+                    message: "it goes on".into(),
+                };
+                let report = store::Batch { logs: vec![line], ..batch(rig.device, NOW + i) };
+                append(store, report).unwrap();
+            }
+            for thread in threads {
+                thread.join().unwrap().unwrap();
+            }
+        });
+        assert_eq!(rig.store.devices().len(), 1);
+    }
+}

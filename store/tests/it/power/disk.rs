@@ -58,8 +58,8 @@ struct State {
 #[derive(Default, Clone)]
 struct Contents {
     durable: Vec<u8>,
-    /// Was it ever synced, or there from the beginning?
-    there: bool,
+    /// Was the folder synced since it was made, or was it there from the beginning?
+    named: bool,
     pending: Vec<Effect>,
 }
 
@@ -85,7 +85,7 @@ impl Disk {
             let name = entry.file_name().into_string().unwrap();
             if name.contains(".db") && !name.ends_with("-shm") {
                 let durable = std::fs::read(entry.path()).unwrap();
-                files.insert(name, Contents { durable, there: true, pending: Vec::new() });
+                files.insert(name, Contents { durable, named: true, pending: Vec::new() });
             }
         }
         let state = State {
@@ -176,7 +176,6 @@ impl Disk {
             contents.pending.iter_mut().for_each(|effect| effect.doomed = true);
             return Verdict::Fail;
         }
-        contents.there = true;
         for effect in std::mem::take(&mut contents.pending) {
             match effect.doomed {
                 true => contents.pending.push(effect),
@@ -186,15 +185,20 @@ impl Disk {
         Verdict::Go
     }
 
-    pub(super) fn delete(&self, name: &str, folder_synced: bool) -> Verdict {
+    /// The folder is synced: from now on the files in it are there, and the deleted ones are gone.
+    pub(super) fn sync_folder(&self) {
         let mut state = self.0.lock().unwrap();
         state.count();
-        if let Some(contents) = state.files.remove(name)
-            && !folder_synced
-        {
+        state.files.values_mut().for_each(|contents| contents.named = true);
+        state.limbo.clear();
+    }
+
+    pub(super) fn delete(&self, name: &str) {
+        let mut state = self.0.lock().unwrap();
+        state.count();
+        if let Some(contents) = state.files.remove(name) {
             state.limbo.insert(name.into(), contents);
         }
-        Verdict::Go
     }
 }
 
@@ -233,14 +237,13 @@ impl State {
         let mut left = Left::new();
         let (files, limbo) = (self.files.clone(), self.limbo.clone());
         for (name, contents) in &files {
-            // Nothing was ever synced: its name may not have been either.
-            if contents.there || self.draw(2) == 0 {
+            if contents.named || self.draw(2) == 0 {
                 let bytes = self.some_of(contents);
                 left.insert(name.clone(), bytes);
             }
         }
         for (name, contents) in &limbo {
-            if !left.contains_key(name) && contents.there && self.draw(2) == 0 {
+            if !left.contains_key(name) && contents.named && self.draw(2) == 0 {
                 let bytes = self.some_of(contents);
                 left.insert(name.clone(), bytes);
             }

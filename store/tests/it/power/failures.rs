@@ -6,7 +6,7 @@ use store::{Health, Options, Rejected, Store};
 
 use super::disk::{Disk, Fault, What};
 use super::law::{Device, assert_holds, assert_rows_hold, report};
-use super::{HOUR_MS, SEED, START, assert_sound, number, restored, vfs};
+use super::{HOUR_MS, START, assert_sound, number, restored, vfs};
 use crate::{append, profile};
 
 const FILES: [&str; 6] = ["tail.db", "tail.db-wal", "chunks.db", "chunks.db-wal", "meta.db", "meta.db-wal"];
@@ -74,7 +74,7 @@ fn outcome(fault: Fault, seals: bool, seed: u64) -> (BTreeSet<u64>, bool) {
 #[test]
 fn a_failed_write_or_sync_costs_nothing_that_was_acknowledged() {
     let rounds = number("OPENCLAW_WATCH_FAILURES").unwrap_or(1);
-    let seed = number("OPENCLAW_WATCH_SEED").unwrap_or(SEED);
+    let seed = super::seed();
     println!("seed {seed}");
     let mut met = 0;
     for round in 0..rounds {

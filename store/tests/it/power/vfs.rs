@@ -65,6 +65,10 @@ struct File {
     below: *const ffi::sqlite3_io_methods,
     /// `Box<(Arc<Disk>, String)>`: the disk and the file's name on it; null where files pass through.
     place: *mut (Arc<Disk>, String),
+    /// Its next sync also syncs the folder. On Unix SQLite does that with the first sync of every journal and
+    /// write-ahead log that it opens; without it a journal that was deleted before might come back and undo what was
+    /// committed since.
+    syncs_folder: bool,
 }
 
 const METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
@@ -89,6 +93,9 @@ const METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
     xFetch: None,
     xUnfetch: None,
 };
+
+/// Files of which only the newest state of the folder makes sense.
+const JOURNALS: c_int = ffi::SQLITE_OPEN_MAIN_JOURNAL | ffi::SQLITE_OPEN_SUPER_JOURNAL | ffi::SQLITE_OPEN_WAL;
 
 fn place_of(path: &CStr) -> Option<(Arc<Disk>, String)> {
     let path = Path::new(path.to_str().ok()?);
@@ -119,7 +126,12 @@ unsafe extern "C" fn open(
     // SAFETY: `file` has room for ours and, behind it, for the real one: see `szOsFile`. A name is null or a C string.
     unsafe {
         let ours = file.cast::<File>();
-        ours.write(File { methods: std::ptr::null(), below: std::ptr::null(), place: std::ptr::null_mut() });
+        ours.write(File {
+            methods: std::ptr::null(),
+            below: std::ptr::null(),
+            place: std::ptr::null_mut(),
+            syncs_folder: flags & ffi::SQLITE_OPEN_CREATE != 0 && flags & JOURNALS != 0,
+        });
         let place = if name.is_null() { None } else { place_of(CStr::from_ptr(name)) };
         let opened = ((*below).xOpen.expect("a VFS opens"))(below, name, real(file), flags, out_flags);
         (*ours).below = (*real(file)).pMethods;
@@ -139,10 +151,11 @@ unsafe extern "C" fn delete(_: *mut ffi::sqlite3_vfs, name: *const c_char, sync_
     let below = LAYER.get().expect("registered before it is called").real;
     // SAFETY: the name is a C string.
     unsafe {
-        if let Some((disk, name)) = place_of(CStr::from_ptr(name))
-            && disk.delete(&name, sync_dir != 0) == Verdict::Fail
-        {
-            return ffi::SQLITE_IOERR_DELETE;
+        if let Some((disk, name)) = place_of(CStr::from_ptr(name)) {
+            disk.delete(&name);
+            if sync_dir != 0 {
+                disk.sync_folder();
+            }
         }
         ((*below).xDelete.expect("a VFS deletes"))(below, name, sync_dir)
     }
@@ -201,10 +214,14 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, _flags: c_int) -> c_int 
         return unsafe { ((*(*file.cast::<File>()).below).xSync.expect("a file syncs"))(real(file), _flags) };
     };
     // The disk knows what is durable: nothing is gained by waiting for the real one.
-    match disk.sync(name) {
-        Verdict::Go => ffi::SQLITE_OK,
-        _ => ffi::SQLITE_IOERR_FSYNC,
+    if disk.sync(name) != Verdict::Go {
+        return ffi::SQLITE_IOERR_FSYNC;
     }
+    // SAFETY: SQLite gives us files that `open` made, each to one thread at a time.
+    if std::mem::take(unsafe { &mut (*file.cast::<File>()).syncs_folder }) {
+        disk.sync_folder();
+    }
+    ffi::SQLITE_OK
 }
 
 /// Passes a call on.
