@@ -2,7 +2,7 @@
 
 PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -path web/out -prune -o -type f -print)
 
-.PHONY: run build agent test page-test rust-test browser-test bench compare api-fuzz docker-test clean
+.PHONY: run build agent test page-test rust-test browser-test bench compare api-fuzz fuzz docker-test clean
 
 # Builds the page and the server and starts it, with its data in ./data.
 run: build
@@ -45,6 +45,13 @@ compare:
 api-fuzz: web/dist/index.html
 	cargo build --locked -p openclaw-watch
 	bench/api-fuzz.sh target/debug/openclaw-watch
+
+# Hunts in every fuzz target for FUZZ_SECONDS each (cargo install cargo-fuzz; rustup toolchain install nightly).
+FUZZ_SECONDS ?= 60
+fuzz:
+	cd bench && for target in $$(cargo fuzz list --fuzz-dir fuzz); do \
+	    cargo +nightly fuzz run --fuzz-dir fuzz "$$target" -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 || exit 1; \
+	done
 
 # Tries the image and the compose file in a container engine, on a base with the C library of this machine:
 # make docker-test BASE_IMAGE=debian:bookworm-slim

@@ -73,7 +73,7 @@ impl Agg {
 
 /// A checked request.
 #[derive(Debug)]
-struct Plan {
+pub(crate) struct Plan {
     query: RangeQuery,
     aggs: Vec<Agg>,
 }
@@ -131,7 +131,7 @@ fn table(answer: &RangeAnswer, aggs: &[Agg], names: &HashMap<DeviceId, Option<St
     csv.finish()
 }
 
-fn plan(mut params: Params, devices: impl FnOnce() -> Vec<DeviceView>) -> Result<Plan, ApiError> {
+pub(crate) fn plan(mut params: Params, devices: impl FnOnce() -> Vec<DeviceView>) -> Result<Plan, ApiError> {
     let ids = params.all("device");
     let tag = params.one("tag")?;
     let metrics = params.all("metric");

@@ -12,6 +12,8 @@ mod csv;
 mod days;
 mod devices;
 mod enroll;
+#[doc(hidden)]
+pub mod fuzz;
 mod history;
 mod lists;
 mod live;

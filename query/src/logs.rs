@@ -180,7 +180,7 @@ fn group(text: &str) -> Result<i64, ApiError> {
     Ok(number as i64)
 }
 
-fn log_query(mut params: Params) -> Result<LogQuery, ApiError> {
+pub(crate) fn log_query(mut params: Params) -> Result<LogQuery, ApiError> {
     let Window { device, from_ms, to_ms, before, limit } = Window::take(&mut params)?;
     let level = params.one("level")?;
     let text = params.one("q")?;

@@ -80,7 +80,7 @@ impl By {
 
 /// A checked question; the range is completed once the oldest usage is known.
 #[derive(Debug)]
-struct Question {
+pub(crate) struct Question {
     from: Option<Date>,
     to: Option<Date>,
     by: Vec<By>,
@@ -276,7 +276,7 @@ pub(crate) async fn usage(call: Call) -> Result<Response, ApiError> {
     Ok(if csv { csv::answer(text, "usage.csv") } else { json_text(text) })
 }
 
-fn question(mut params: Params, chosen_zone: Option<&str>) -> Result<Question, ApiError> {
+pub(crate) fn question(mut params: Params, chosen_zone: Option<&str>) -> Result<Question, ApiError> {
     let question = Question {
         from: date(&mut params, "from")?,
         to: date(&mut params, "to")?,

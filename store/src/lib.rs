@@ -22,6 +22,8 @@ mod error;
 mod filled;
 #[cfg(test)]
 mod full_disk;
+#[doc(hidden)]
+pub mod fuzz;
 mod gaps;
 mod head;
 mod layer;

@@ -270,7 +270,7 @@ fn cookie_name(https: bool) -> &'static str {
     if https { "__Host-ocw_session" } else { "ocw_session" }
 }
 
-pub(super) fn cookie_of(headers: &HeaderMap, https: bool) -> Option<String> {
+pub(crate) fn cookie_of(headers: &HeaderMap, https: bool) -> Option<String> {
     let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     all.flat_map(|text| Cookie::split_parse(text.to_string()))
         .filter_map(Result::ok)

@@ -21,6 +21,16 @@ pub const FORMAT: i64 = 2;
 /// Bytes of a group at most.
 pub const GROUP_BYTES_MAX: usize = 256 << 20;
 
+// A count that is not true must not make room for what is not there: what a body may take is bounded by its size, in
+// steps, because bincode's limit is a constant.
+/// Bytes of the body of most groups, and of a large one.
+const SMALL_BYTES_MAX: usize = 256 << 10;
+const LARGE_BYTES_MAX: usize = 8 << 20;
+/// How many times larger than its bytes a body may get: an empty log line takes 4 bytes here and 80 in memory.
+const MEMORY_FACTOR: usize = 64;
+const _: () = assert!(MEMORY_FACTOR * LARGE_BYTES_MAX <= 4 * GROUP_BYTES_MAX);
+const _: () = assert!(size_of::<StoredBatch>() + size_of::<LogLine>() < 16 * MEMORY_FACTOR);
+
 /// Reads a frame that was handed over with [`crate::Store::submit_frame`] again: whose it is, when it was received, and
 /// its bytes. Must give the batch that was handed over with it. An error says why it cannot.
 pub type FrameReader =
@@ -101,6 +111,21 @@ pub fn encode(batches: &[StoredBatch], frames: &[Option<Bytes>], body: &mut Vec<
     body[..4].copy_from_slice(&crc.to_le_bytes());
 }
 
+type Decoded<'a> = std::result::Result<(Vec<Entry<'a>>, usize), bincode::error::DecodeError>;
+
+/// The entries of a body in that format, and how many bytes they took; `None`: there is no such format.
+fn decode<const MEMORY_MAX: usize>(format: i64, body: &[u8]) -> Option<Decoded<'_>> {
+    let config = bincode::config::standard().with_limit::<MEMORY_MAX>();
+    match format {
+        1 => Some(
+            bincode::borrow_decode_from_slice::<Vec<StoredBatch>, _>(body, config)
+                .map(|(batches, used)| (batches.into_iter().map(Entry::Batch).collect(), used)),
+        ),
+        FORMAT => Some(bincode::borrow_decode_from_slice(body, config)),
+        _ => None,
+    }
+}
+
 /// A group that was opened: whole, its frames not yet read.
 pub struct Entries<'a> {
     group: i64,
@@ -114,15 +139,17 @@ impl<'a> Entries<'a> {
         if crc32fast::hash(rest) != u32::from_le_bytes(*crc) {
             return Err(damaged(id, "its checksum does not fit"));
         }
-        let config = bincode::config::standard().with_limit::<{ 4 * GROUP_BYTES_MAX }>();
-        let decoded = match format {
-            1 => bincode::borrow_decode_from_slice::<Vec<StoredBatch>, _>(rest, config)
-                .map(|(batches, used)| (batches.into_iter().map(Entry::Batch).collect(), used)),
-            FORMAT => bincode::borrow_decode_from_slice::<Vec<Entry<'_>>, _>(rest, config),
-            _ => return Err(damaged(id, &format!("there is no format {format}"))),
+        let decoded = match rest.len() {
+            0..SMALL_BYTES_MAX => decode::<{ MEMORY_FACTOR * SMALL_BYTES_MAX }>(format, rest),
+            SMALL_BYTES_MAX..LARGE_BYTES_MAX => decode::<{ MEMORY_FACTOR * LARGE_BYTES_MAX }>(format, rest),
+            _ => decode::<{ 4 * GROUP_BYTES_MAX }>(format, rest),
         };
-        let (entries, used) =
-            decoded.map_err(|e| damaged(id, &format!("its structure does not decode: {e}")))?;
+        let (entries, used) = match decoded {
+            Some(decoded) => {
+                decoded.map_err(|e| damaged(id, &format!("its structure does not decode: {e}")))?
+            }
+            None => return Err(damaged(id, &format!("there is no format {format}"))),
+        };
         if used != rest.len() {
             return Err(damaged(id, "bytes are left over"));
         }

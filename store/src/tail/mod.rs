@@ -4,7 +4,7 @@
 //! the samples, which end in chunks, and usage, logs and events, which end in `meta.db`. A group is forgotten when
 //! both have it.
 
-mod group;
+pub(crate) mod group;
 
 pub use group::{FrameReader, StoredBatch};
 
