@@ -330,16 +330,9 @@ impl Doctor<'_> {
         reader.read(Instant::now());
         let faults = reader.faults();
         match reader.state(Instant::now()) {
-            Some(State::Unreadable) => {
-                let fix = "the agent has to run as the user that OpenClaw runs as, or as root";
+            Some(State::Unreadable(_) | State::UnknownSchema) => {
                 for (path, fault) in faults {
-                    self.say(Verdict::Bad, "usage", &format!("{}: {fault}", path.display()), fix);
-                }
-            }
-            Some(State::UnknownSchema) => {
-                let fix = "OpenClaw is newer than this agent understands: update the agent";
-                for (path, fault) in faults {
-                    self.say(Verdict::Bad, "usage", &format!("{}: {fault}", path.display()), fix);
+                    self.say(Verdict::Bad, "usage", &format!("{}: {fault}", path.display()), fault.fix());
                 }
             }
             Some(State::None) => self.say(Verdict::Note, "usage", "no transcript with usage in it yet", ""),

@@ -55,7 +55,7 @@ impl Pending {
             states: openclaw
                 .states()
                 .into_iter()
-                .chain(usage.map(|state| ("usage", state.as_str().to_string())))
+                .chain(usage.into_iter().flat_map(State::states))
                 .map(|(name, state)| (name.to_string(), state))
                 .collect(),
             usage: Vec::new(),

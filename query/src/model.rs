@@ -76,7 +76,8 @@ pub(crate) struct DeviceBody<'a> {
     notes: &'a str,
     /// `online`, `degraded`, `offline`, or `new`: it has never reported.
     state: &'static str,
-    /// `no_report`, `gateway_stopped`, …
+    /// Why it is not well: `no_report`; `gateway_` with the gateway's state; `usage_quiet`, `usage_unreadable` or
+    /// `usage_unknown_schema` where its tokens cannot be counted.
     reason: Option<&'a str>,
     /// When this state began.
     since_ms: Option<Timestamp>,
@@ -89,7 +90,13 @@ pub(crate) struct DeviceBody<'a> {
     /// What it says of itself: `hostname`, `os`, `arch`, `kernel`, `cpu_model`, `cores`, …
     #[schema(value_type = BTreeMap<String, serde_json::Value>)]
     facts: Facts<'a>,
-    /// `gateway` is `running`, `starting`, `not_ready`, `stopped`, `not_installed` or `unknown`.
+    /// Words that it says about itself. `gateway`: `running`, `starting`, `draining`, `degraded`, `stuck`, `stopped`,
+    /// `crashed`, `not_installed` or `unknown`; of several the worst, and `gateways` says how many run
+    /// (`1_of_2_running`). `gateway_failing`: the part that a degraded one names. `gateway_end`: how one that is gone
+    /// ended, `clean_stop`, `forced_stop`, `start_failed` or `killed`. `usage`: how reading its transcripts goes, `ok`,
+    /// `catching_up`, `partial`, `none`, `quiet` (users write and no usage comes), `unreadable` or `unknown_schema`.
+    /// `usage_why`: why they are unreadable, `denied`, `damaged`, `gone`, `locked` or `failed`. A newer agent
+    /// may say more.
     #[schema(value_type = BTreeMap<String, String>)]
     states: Texts<'a>,
     /// Time of its newest row.

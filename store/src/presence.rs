@@ -87,9 +87,22 @@ pub fn judge(
     if now.saturating_sub(heard_ms) >= silence_allowed_ms(interval_ms) {
         return (DeviceState::Offline, Some("no_report".into()));
     }
-    match states.get("gateway").map(String::as_str) {
-        None | Some("running" | "starting" | "not_installed" | "unknown") => (DeviceState::Online, None),
-        Some(other) => (DeviceState::Degraded, Some(format!("gateway_{other}"))),
+    let trouble = trouble(states);
+    let state = if trouble.is_some() { DeviceState::Degraded } else { DeviceState::Online };
+    (state, trouble)
+}
+
+/// What is wrong with a device that reports, as a word: the gateway first, because it explains the others.
+fn trouble(states: &BTreeMap<String, String>) -> Option<String> {
+    let state = |name: &str| states.get(name).map(String::as_str);
+    match state("gateway") {
+        None | Some("running" | "starting" | "not_installed" | "unknown") => {}
+        Some(other) => return Some(format!("gateway_{other}")),
+    }
+    match state("usage") {
+        // Tokens that nobody counts would look like a day without any.
+        Some(bad @ ("quiet" | "unreadable" | "unknown_schema")) => Some(format!("usage_{bad}")),
+        _ => None,
     }
 }
 
@@ -98,11 +111,13 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(last_seen: Option<i64>, heard: i64, interval: u32, gateway: &str, now: i64, expected: &str) {
-        let states = match gateway {
-            "" => BTreeMap::new(),
-            state => BTreeMap::from([("gateway".to_string(), state.to_string())]),
+    fn check(last_seen: Option<i64>, heard: i64, interval: u32, states: &str, now: i64, expected: &str) {
+        // Each "gateway", or "name=state".
+        let pair = |text: &str| {
+            let (name, state) = text.split_once('=').unwrap_or(("gateway", text));
+            (name.to_string(), state.to_string())
         };
+        let states = states.split_whitespace().map(pair).collect();
         let (state, reason) = judge(last_seen, heard, interval, &states, now);
         let found = format!("{}{}", state.as_str(), reason.map_or(String::new(), |r| format!(": {r}")));
         assert_eq!(found, expected);
@@ -136,6 +151,20 @@ mod tests {
         check(Some(0), 0, 10_000, "running", 1, "online");
         check(Some(0), 0, 10_000, "not_installed", 1, "online");
         check(Some(0), 0, 10_000, "stopped", 1, "degraded: gateway_stopped");
+    }
+
+    #[test]
+    fn tokens_that_nobody_can_count_are_no_silent_zero() {
+        for fine in ["ok", "catching_up", "partial", "none"] {
+            check(Some(0), 0, 10_000, &format!("running usage={fine}"), 1, "online");
+        }
+        for bad in ["quiet", "unreadable", "unknown_schema"] {
+            let expected = format!("degraded: usage_{bad}");
+            check(Some(0), 0, 10_000, &format!("running usage={bad}"), 1, &expected);
+            check(Some(0), 0, 10_000, &format!("usage={bad}"), 1, &expected);
+        }
+        check(Some(0), 0, 10_000, "crashed usage=unreadable", 1, "degraded: gateway_crashed");
+        check(Some(0), 0, 10_000, "running usage=quiet", 30_000, "offline: no_report");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! server has it. Only then does it remember on disk how far it came: a report that is lost is made up
 //! for by reading again, and what the server gets twice counts once, by the event's id.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ pub use reader::{Portion, Reader};
 
 pub mod cursors;
 pub mod database;
+pub mod faults;
 pub mod lines;
 pub mod reader;
 pub mod record;
@@ -47,7 +49,7 @@ pub enum State {
     /// Users write and no usage comes: OpenClaw may keep it elsewhere now.
     Quiet,
     /// Something that has to be read cannot be.
-    Unreadable,
+    Unreadable(Why),
     /// A database is of a version that this version does not understand.
     UnknownSchema,
 }
@@ -61,8 +63,68 @@ impl State {
             State::Partial => "partial",
             State::None => "none",
             State::Quiet => "quiet",
-            State::Unreadable => "unreadable",
+            State::Unreadable(_) => "unreadable",
             State::UnknownSchema => "unknown_schema",
+        }
+    }
+
+    /// The states that a report has of it: how reading goes and, where something cannot be read, why.
+    pub fn states(self) -> impl Iterator<Item = (&'static str, String)> {
+        let why = match self {
+            State::Unreadable(why) => Some(("usage_why", why.as_str().to_string())),
+            _ => None,
+        };
+        [("usage", self.as_str().to_string())].into_iter().chain(why)
+    }
+}
+
+/// Why something cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// The agent's user may not.
+    Denied,
+    /// What is in it is not what it should be.
+    Damaged,
+    /// OpenClaw's folder was there and is gone.
+    Gone,
+    /// Somebody writes and lets nobody read.
+    Locked,
+    /// The disk or the system, or the part of the agent that reads.
+    Failed,
+}
+
+impl Why {
+    /// The reason as reports have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Why::Denied => "denied",
+            Why::Damaged => "damaged",
+            Why::Gone => "gone",
+            Why::Locked => "locked",
+            Why::Failed => "failed",
+        }
+    }
+
+    /// What a person does about it.
+    pub fn fix(self) -> &'static str {
+        match self {
+            Why::Denied => "the agent has to run as the user that OpenClaw runs as, or as root",
+            Why::Damaged => "`openclaw doctor` looks at OpenClaw's files; those beside it are read",
+            Why::Gone => "is the disk with OpenClaw's folder mounted?",
+            Why::Locked => "a program holds it: it is read as soon as that lets go",
+            Why::Failed => "the system's log may say what is wrong with the disk",
+        }
+    }
+}
+
+impl From<&io::Error> for Why {
+    fn from(error: &io::Error) -> Why {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => Why::Denied,
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Why::Damaged,
+            // Zstandard has no kind of its own for a frame that is none.
+            io::ErrorKind::Other if error.raw_os_error().is_none() => Why::Damaged,
+            _ => Why::Failed,
         }
     }
 }
@@ -189,7 +251,7 @@ struct Ends<'a>(&'a Feed);
 
 impl Drop for Ends<'_> {
     fn drop(&mut self) {
-        self.0.lock().state = Some(State::Unreadable);
+        self.0.lock().state = Some(State::Unreadable(Why::Failed));
     }
 }
 
@@ -265,6 +327,6 @@ mod tests {
         feed.close();
         let places = crate::config::OpenClawPlaces::default();
         read(Reader::new(places, Cursors::new("")), &feed, None);
-        assert_eq!(feed.state(), Some(State::Unreadable));
+        assert_eq!(feed.state(), Some(State::Unreadable(Why::Failed)));
     }
 }

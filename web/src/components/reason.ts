@@ -12,6 +12,9 @@ const REASONS: Record<string, TextKey> = {
   gateway_degraded: 'reason.gateway_degraded',
   gateway_stuck: 'reason.gateway_stuck',
   gateway_crashed: 'reason.gateway_crashed',
+  usage_quiet: 'reason.usage_quiet',
+  usage_unreadable: 'reason.usage_unreadable',
+  usage_unknown_schema: 'reason.usage_unknown_schema',
 };
 
 /** Why a device is in its state, in words; a reason of a newer server is shown as it came. */
@@ -20,8 +23,23 @@ export function reasonText(device: Pick<Device, 'state' | 'reason'> & { states?:
   if (!device.reason) return null;
   const failing = device.states?.['gateway_failing'];
   if (failing && device.reason.startsWith('gateway_')) return t('reason.failing', { part: failing.replaceAll('_', ' ') });
+  const why = device.reason === 'usage_unreadable' ? whyText(device.states ?? {}) : null;
+  if (why) return t('reason.usage_unreadable_why', { why });
   const key = REASONS[device.reason];
   return key ? t(key) : device.reason.replaceAll('_', ' ');
+}
+
+const WHY: Record<string, TextKey> = {
+  denied: 'usage.why_denied',
+  damaged: 'usage.why_damaged',
+  gone: 'usage.why_gone',
+  locked: 'usage.why_locked',
+  failed: 'usage.why_failed',
+};
+
+/** Why the agent cannot read OpenClaw's records. */
+function whyText(states: Readonly<Record<string, string>>): string | null {
+  return stateText(WHY, states['usage_why']);
 }
 
 const GATEWAY: Record<string, TextKey> = {
@@ -56,7 +74,9 @@ const USAGE: Record<string, TextKey> = {
 
 /** How reading token usage goes on the device: never a silent zero. */
 export function usageText(states: Readonly<Record<string, string>>): string | null {
-  return stateText(USAGE, states['usage']);
+  const text = stateText(USAGE, states['usage']);
+  const why = whyText(states);
+  return text && why ? t('usage.with_why', { state: text, why }) : text;
 }
 
 /** A word of a newer agent is shown as it came. */

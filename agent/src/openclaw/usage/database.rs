@@ -3,12 +3,13 @@
 //! Every read is a short transaction of its own: a long one would keep the gateway from shortening its
 //! write-ahead log. Nothing is written, and nothing is read but the columns named here.
 
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use rusqlite::Connection;
 use rusqlite::types::ValueRef;
+use rusqlite::{Connection, ErrorCode};
 
+use super::Why;
 use super::cursors::RowCursor;
 use super::lines::unpacker;
 use super::record::{self, Found};
@@ -30,12 +31,22 @@ pub const SESSIONS_MAX: i64 = 200_000;
 /// Why a source cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// Locked, damaged, not allowed.
-    #[error("{0}")]
-    Unreadable(String),
+    /// It may be read at another time, or by another user, or after it was repaired.
+    #[error("{1}")]
+    Unreadable(Why, String),
     /// Made by a version of OpenClaw that this version does not understand.
     #[error("{0}")]
     UnknownSchema(String),
+}
+
+impl Fault {
+    /// What a person does about it.
+    pub fn fix(&self) -> &'static str {
+        match self {
+            Fault::Unreadable(why, _) => why.fix(),
+            Fault::UnknownSchema(_) => "OpenClaw is newer than this agent understands: update the agent",
+        }
+    }
 }
 
 /// A database with transcripts, open for one look.
@@ -238,13 +249,27 @@ fn parse_packed(packed: &[u8]) -> Found {
 
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Fault {
+        let unreadable = |why| Fault::Unreadable(why, error.to_string());
         match &error {
             // Figures where text should be, and the reverse.
             rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::IntegralValueOutOfRange(..) => {
                 Fault::UnknownSchema(error.to_string())
             }
-            _ => Fault::Unreadable(error.to_string()),
+            other => unreadable(match other.sqlite_error_code() {
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Why::Locked,
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Why::Damaged,
+                Some(ErrorCode::PermissionDenied | ErrorCode::CannotOpen | ErrorCode::ReadOnly) => {
+                    Why::Denied
+                }
+                _ => Why::Failed,
+            }),
         }
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Fault {
+        Fault::Unreadable(Why::from(&error), error.to_string())
     }
 }
 

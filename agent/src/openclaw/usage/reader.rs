@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use wire::Usage;
 
-use super::State;
 use super::cursors::{Advance, Cursors};
 use super::database::{Database, Fault};
+use super::faults::Faults;
 use super::lines::{FileId, Lines};
 use super::record::{EventId, Found, shorten};
 use super::sources::{self, Overview, Sources, Stamp};
+use super::{State, Why};
 use crate::config::OpenClawPlaces;
-use crate::log;
 
 /// Events of a portion.
 pub const PORTION_EVENTS_MAX: usize = 1_000;
@@ -114,12 +114,13 @@ pub struct Reader {
     done: HashMap<PathBuf, Done>,
     overviews: HashMap<PathBuf, (Instant, Overview)>,
     recent: Recent,
-    faults: HashMap<PathBuf, Fault>,
+    faults: Faults,
     /// Time of the newest event that was read, accepted or not.
     newest_ms: i64,
     /// A database is of a newer version than any that was seen.
     newer_schema: bool,
     installed: bool,
+    gone: bool,
     catching_up: bool,
     prompts: u64,
     faulty_since: Option<Instant>,
@@ -135,11 +136,12 @@ impl Reader {
             done: HashMap::new(),
             overviews: HashMap::new(),
             recent: Recent::default(),
-            faults: HashMap::new(),
+            faults: Faults::default(),
             newest_ms: cursors.newest_ms,
             newer_schema: false,
             cursors,
             installed: false,
+            gone: false,
             catching_up: false,
             prompts: 0,
             faulty_since: None,
@@ -160,19 +162,26 @@ impl Reader {
     /// The next portion; without events when there is nothing new, or nothing yet.
     pub fn read(&mut self, now: Instant) -> Portion {
         let state_dirs = self.places.transcripts();
+        // A folder that was there and is not any more is somebody's loss, and not a device without OpenClaw.
+        self.gone = state_dirs.is_empty() && (self.installed || self.gone);
         self.installed = !state_dirs.is_empty();
         let (mut databases, mut files, mut faults) = (Vec::new(), Vec::new(), HashMap::new());
         for state_dir in &state_dirs {
             let found = self.sources(state_dir, now);
             databases.extend(found.databases);
             files.extend(found.files);
-            faults.extend(found.faults.into_iter().map(|(path, why)| (path, Fault::Unreadable(why))));
+            faults.extend(found.faults);
+            let overview = self.overviews.get(state_dir).and_then(|(_, overview)| overview.fault.clone());
+            faults.extend(overview.map(|fault| (sources::state_database(state_dir), fault)));
         }
         self.done.retain(|path, _| databases.iter().chain(&files).any(|(_, known)| known == path));
 
         let mut portion = Portion { prompts: self.prompts, ..Portion::default() };
         for (agent, path) in &databases {
-            if let Err(fault) = self.read_database(agent, path, now, &mut portion) {
+            // One that is gone was removed meanwhile.
+            if let Err(fault) = self.read_database(agent, path, now, &mut portion)
+                && path.exists()
+            {
                 faults.insert(path.clone(), fault);
             }
         }
@@ -180,7 +189,7 @@ impl Reader {
             // A file that is gone was renamed or pruned meanwhile.
             match self.read_file(agent, path, &mut portion) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    faults.insert(path.clone(), Fault::Unreadable(error.to_string()));
+                    faults.insert(path.clone(), error.into());
                 }
                 _ => {}
             }
@@ -188,7 +197,7 @@ impl Reader {
         if !portion.more && faults.is_empty() && !files.is_empty() {
             self.forget_gone_files(&files, &mut portion);
         }
-        self.take_faults(faults);
+        self.faults.replace(faults, now);
         self.catching_up = portion.more;
         self.newest_ms = self.newest_ms.max(portion.newest_ms);
         self.newer_schema |= portion.newer_schema;
@@ -210,29 +219,28 @@ impl Reader {
 
     /// How it is going; nothing where there is no OpenClaw.
     pub fn state(&self, now: Instant) -> Option<State> {
-        let any = |unknown: bool| {
-            self.faults.values().any(|fault| matches!(fault, Fault::UnknownSchema(_)) == unknown)
-        };
-        Some(match () {
-            () if !self.installed => return None,
-            () if any(true) => State::UnknownSchema,
-            () if any(false) => State::Unreadable,
-            () if self.catching_up => State::CatchingUp,
-            () if self.is_quiet() && self.newer_schema => State::UnknownSchema,
-            () if self.is_quiet() => State::Quiet,
-            () if self.faulty_since.is_some_and(|then| now.saturating_duration_since(then) < PARTIAL_FOR) => {
+        Some(match self.faults.state(now) {
+            _ if self.gone => State::Unreadable(Why::Gone),
+            _ if !self.installed => return None,
+            Some(state) => state,
+            // What is locked for the moment is read soon.
+            None if self.catching_up || !self.faults.is_empty() => State::CatchingUp,
+            None if self.is_quiet() && self.newer_schema => State::UnknownSchema,
+            None if self.is_quiet() => State::Quiet,
+            None if self
+                .faulty_since
+                .is_some_and(|then| now.saturating_duration_since(then) < PARTIAL_FOR) =>
+            {
                 State::Partial
             }
-            () if self.newest_ms == 0 => State::None,
-            () => State::Ok,
+            None if self.newest_ms == 0 => State::None,
+            None => State::Ok,
         })
     }
 
     /// What could not be read, and why.
     pub fn faults(&self) -> Vec<(&Path, &Fault)> {
-        let mut faults: Vec<_> = self.faults.iter().map(|(path, fault)| (path.as_path(), fault)).collect();
-        faults.sort_by_key(|(path, _)| *path);
-        faults
+        self.faults.list()
     }
 
     fn is_quiet(&self) -> bool {
@@ -418,15 +426,6 @@ impl Reader {
         let ids: HashSet<FileId> =
             files.iter().filter_map(|(_, path)| known.get(path.as_path()).copied().cloned()).collect();
         portion.steps.push(Advance::Files(ids));
-    }
-
-    fn take_faults(&mut self, faults: HashMap<PathBuf, Fault>) {
-        for (path, fault) in &faults {
-            if self.faults.get(path) != Some(fault) {
-                log::warn(format_args!("usage in {} cannot be read: {fault}", path.display()));
-            }
-        }
-        self.faults = faults;
     }
 }
 

@@ -5,6 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rusqlite::ErrorCode;
+
+use super::database::Fault;
 use super::lines;
 use crate::openclaw::sqlite::Reading;
 
@@ -25,7 +28,7 @@ pub struct Sources {
     /// Files of lines, with the agent each belongs to.
     pub files: Vec<(String, PathBuf)>,
     /// What could not be looked into, and why.
-    pub faults: Vec<(PathBuf, String)>,
+    pub faults: Vec<(PathBuf, Fault)>,
 }
 
 /// Finds what there is in a state folder now; `listed` are further databases that may be there.
@@ -65,7 +68,7 @@ impl Sources {
             }
             Err(error) => {
                 if error.kind() != io::ErrorKind::NotFound {
-                    self.faults.push((path.to_path_buf(), error.to_string()));
+                    self.faults.push((path.to_path_buf(), error.into()));
                 }
                 Vec::new()
             }
@@ -75,7 +78,7 @@ impl Sources {
     fn add_files(&mut self, agent: &str, folder: &Path) {
         match lines::find(folder) {
             Ok(files) => self.files.extend(files.into_iter().map(|file| (agent.to_string(), file))),
-            Err(error) => self.faults.push((folder.to_path_buf(), error.to_string())),
+            Err(error) => self.faults.push((folder.to_path_buf(), error.into())),
         }
     }
 }
@@ -87,6 +90,8 @@ pub struct Overview {
     pub databases: Vec<(String, PathBuf)>,
     /// When runs began that ended well, Unix milliseconds, newest first, at most [`RUNS_MAX`].
     pub runs_ms: Vec<i64>,
+    /// Why it could not be looked into.
+    pub fault: Option<Fault>,
 }
 
 /// Looks into OpenClaw's own database; `since_ms` is the time after which runs are asked for. Not every
@@ -96,7 +101,14 @@ pub fn overview(state_dir: &Path, since_ms: i64) -> Overview {
     // What another program did for OpenClaw (acp) has its usage there.
     const RUNS: &str = "SELECT created_at FROM task_runs WHERE status = 'succeeded' AND ended_at IS NOT NULL
         AND runtime IN ('cli', 'cron', 'subagent') AND created_at > ?2 ORDER BY created_at DESC LIMIT ?1";
-    let Ok(reading) = Reading::open(&state_database(state_dir)) else { return Overview::default() };
+    let path = state_database(state_dir);
+    if !path.exists() {
+        return Overview::default();
+    }
+    let reading = match Reading::open(&path) {
+        Ok(reading) => reading,
+        Err(error) => return Overview { fault: Some(error.into()), ..Overview::default() },
+    };
     let connection = reading.connection();
     let databases = || -> rusqlite::Result<_> {
         let mut statement = connection.prepare(DATABASES)?;
@@ -107,8 +119,19 @@ pub fn overview(state_dir: &Path, since_ms: i64) -> Overview {
         let mut statement = connection.prepare(RUNS)?;
         statement.query_map([RUNS_MAX as i64, since_ms], |row| row.get(0))?.collect()
     };
-    let overview =
-        Overview { databases: databases().unwrap_or_default(), runs_ms: runs().unwrap_or_default() };
+    let mut overview = Overview::default();
+    // A table that this version of OpenClaw has not is no fault.
+    let is_fault = |error: &rusqlite::Error| error.sqlite_error_code() != Some(ErrorCode::Unknown);
+    let mut note = |error: rusqlite::Error| overview.fault = Some(error).filter(is_fault).map(Fault::from);
+    let databases = databases().unwrap_or_else(|error| {
+        note(error);
+        Vec::new()
+    });
+    let runs_ms = runs().unwrap_or_else(|error| {
+        note(error);
+        Vec::new()
+    });
+    (overview.databases, overview.runs_ms) = (databases, runs_ms);
     if reading.is_sound() { overview } else { Overview::default() }
 }
 

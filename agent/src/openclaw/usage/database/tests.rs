@@ -160,7 +160,7 @@ fn a_database_that_is_locked_or_damaged_is_unreadable_until_it_is_not() {
     case.add("s", 0, 5, &usage(1));
     case.writer.pragma_update(None, "journal_mode", "delete").unwrap();
     case.writer.execute_batch("BEGIN EXCLUSIVE").unwrap();
-    assert!(matches!(fault(&case), Fault::Unreadable(_)));
+    assert!(matches!(fault(&case), Fault::Unreadable(Why::Locked, _)));
     case.writer.execute_batch("COMMIT").unwrap();
     assert_eq!(case.show("s", None), "1");
     std::fs::write(
@@ -168,9 +168,9 @@ fn a_database_that_is_locked_or_damaged_is_unreadable_until_it_is_not() {
         "this is no database, and it is long enough to be looked at as one. ".repeat(20),
     )
     .unwrap();
-    assert!(matches!(Database::open(&case.path), Err(Fault::Unreadable(_))));
+    assert!(matches!(Database::open(&case.path), Err(Fault::Unreadable(Why::Damaged, _))));
     std::fs::remove_file(&case.path).unwrap();
-    assert!(matches!(Database::open(&case.path), Err(Fault::Unreadable(_))));
+    assert!(matches!(Database::open(&case.path), Err(Fault::Unreadable(..))));
     assert!(!case.path.exists(), "looking makes no file");
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use rusqlite::{Connection, params};
 
 use super::*;
+use crate::openclaw::usage::faults::LOCKED_FOR;
 
 /// A home folder with OpenClaw in it, and what a server would have after all reports about it.
 struct Device {
@@ -83,6 +84,13 @@ impl Device {
     fn total(&self) -> (usize, u64) {
         let tokens = |event: &Usage| event.input + event.output + event.cache_read + event.cache_write;
         (self.ledger.len(), self.ledger.values().map(tokens).sum())
+    }
+
+    fn why(&self) -> &'static str {
+        match self.reader.state(self.now) {
+            Some(State::Unreadable(why)) => why.as_str(),
+            _ => "",
+        }
     }
 
     fn state(&self) -> &'static str {
@@ -174,7 +182,7 @@ fn what_is_deleted_later_was_counted_and_stays_counted() {
     assert_eq!(device.deliver(), 1);
     fs::remove_dir_all(device.home.path().join(".openclaw")).unwrap();
     assert_eq!(device.deliver(), 0);
-    assert_eq!((device.total().0, device.state()), (3, ""));
+    assert_eq!((device.total().0, device.state(), device.why()), (3, "unreadable", "gone"));
 }
 
 #[test]
@@ -266,7 +274,9 @@ fn one_source_that_cannot_be_read_is_named_and_the_rest_goes_on() {
     add(&writer, "s", 0, 1, &event("b1", 1, 10));
     writer.pragma_update(None, "journal_mode", "delete").unwrap();
     writer.execute_batch("BEGIN EXCLUSIVE").unwrap();
-    assert_eq!((device.deliver(), device.state()), (1, "unreadable"));
+    assert_eq!((device.deliver(), device.state()), (1, "catching_up"), "it may be a moment's work");
+    device.now += LOCKED_FOR;
+    assert_eq!((device.deliver(), device.state(), device.why()), (0, "unreadable", "locked"));
     writer.execute_batch("COMMIT").unwrap();
     assert_eq!((device.deliver(), device.state()), (1, "ok"));
 
@@ -278,7 +288,38 @@ fn one_source_that_cannot_be_read_is_named_and_the_rest_goes_on() {
     assert_eq!((device.deliver(), device.state()), (1, "unknown_schema"));
     fs::remove_dir_all(unknown).unwrap();
     fs::write(device.home.path().join(".openclaw/agents/main/sessions/b.jsonl.zst"), "no frame").unwrap();
-    assert_eq!((device.deliver(), device.state()), (0, "unreadable"));
+    assert_eq!((device.deliver(), device.state(), device.why()), (0, "unreadable", "damaged"));
+}
+
+#[test]
+fn openclaws_own_database_that_cannot_be_read_is_named_as_well() {
+    let mut device = Device::new();
+    device.file(".openclaw/agents/main/sessions/a.jsonl", &[&event("a1", 1, 10)]);
+    device.file(".openclaw/state/openclaw.sqlite", &["this is no database, whatever its name says"]);
+    assert_eq!((device.deliver(), device.state(), device.why()), (1, "unreadable", "damaged"));
+    fs::remove_file(device.home.path().join(".openclaw/state/openclaw.sqlite")).unwrap();
+    device.now += OVERVIEW_EVERY;
+    assert_eq!((device.deliver(), device.state()), (0, "ok"));
+}
+
+#[cfg(unix)]
+#[test]
+fn what_the_agents_user_may_not_read_is_said_to_be_denied() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut device = Device::new();
+    device.file(".openclaw/agents/main/sessions/a.jsonl", &[&event("a1", 1, 10)]);
+    let folder = device.home.path().join(".openclaw/agents/main/sessions");
+    let allow = |mode| fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+    allow(0o000);
+    if fs::read_dir(&folder).is_ok() {
+        // Root may read everything.
+        let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        assert_eq!(Why::from(&denied), Why::Denied);
+    } else {
+        assert_eq!((device.deliver(), device.state(), device.why()), (0, "unreadable", "denied"));
+    }
+    allow(0o700);
+    assert_eq!((device.deliver(), device.state()), (1, "ok"));
 }
 
 #[test]
@@ -461,7 +502,7 @@ fn a_state_folder_that_vanishes_and_comes_back_costs_and_doubles_nothing() {
     assert_eq!((device.deliver(), device.state()), (2, "ok"));
     let (here, away) = (device.home.path().join(".openclaw"), device.home.path().join("away"));
     fs::rename(&here, &away).unwrap();
-    assert_eq!((device.deliver(), device.state()), (0, ""), "no OpenClaw here");
+    assert_eq!((device.deliver(), device.state(), device.why()), (0, "unreadable", "gone"));
     fs::rename(&away, &here).unwrap();
     assert_eq!((device.deliver(), device.state()), (0, "ok"));
     let writer = device.database(".openclaw/agents/main");
