@@ -22,6 +22,24 @@ pub struct Filled {
     pub received_ms: Timestamp,
 }
 
+impl Filled {
+    /// Takes in what a later report of the same device filled in, if there is nothing missing between the two.
+    pub fn join(&mut self, later: &Filled) -> bool {
+        let (mine, other) = (self.range, later.range);
+        let touches = mine.start() <= other.end().saturating_add(later.slack_ms)
+            && mine.end() >= other.start().saturating_sub(later.slack_ms);
+        let joined = TimeRange::new(mine.start().min(other.start()), mine.end().max(other.end()));
+        match joined {
+            Some(range) if self.device == later.device && touches => {
+                let rows = self.rows.saturating_add(later.rows);
+                *self = Filled { range, rows, ..*later };
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
 /// The late ones of a report's rows. `offset_ms` is how far the server's clock is from the device's.
 pub fn filled(
     device: DeviceId,
@@ -75,6 +93,24 @@ mod tests {
         check(&[0, 61, 600], 10, 0, Some((600, 51, 2)));
         check(&[600, 900, 901], 300, 0, Some((901, 601, 1)));
         check(&[], 10, 0, None);
+    }
+
+    #[test]
+    fn what_one_device_filled_in_without_a_hole_is_joined() {
+        let filled = |device, start, end, received_ms| Filled {
+            device: DeviceId(device),
+            range: TimeRange::new(start, end).unwrap(),
+            rows: 2,
+            slack_ms: 10,
+            received_ms,
+        };
+        let mut joined = filled(1, 100, 200, 1_000);
+        assert!(joined.join(&filled(1, 210, 300, 1_001)), "as far apart as rows may be");
+        assert!(joined.join(&filled(1, 150, 160, 1_002)), "inside");
+        assert_eq!(joined, Filled { rows: 6, ..filled(1, 100, 300, 1_002) });
+        assert!(!joined.join(&filled(2, 300, 400, 1_003)), "another device");
+        assert!(!joined.join(&filled(1, 311, 400, 1_003)), "something is missing in between");
+        assert!(!joined.join(&filled(1, 20, 89, 1_003)), "something is missing in between");
     }
 
     #[test]

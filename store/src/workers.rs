@@ -14,6 +14,9 @@ use std::time::Duration;
 /// Records waiting for the recorder at most; then the writer waits.
 pub const RECORDS_MAX: usize = 256;
 
+/// A record with so many things is not joined with another one: what waits for the recorder's transaction waits briefly.
+const RECORD_FULL: usize = 4_096;
+
 /// Pause before a failed step is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -41,7 +44,13 @@ fn seal_one(shared: &Shared, generation: &Generation) -> Result<()> {
 
 /// Runs until there is no sender.
 pub fn run_recorder(shared: &Shared, records: &Receiver<Record>) {
-    while let Ok(record) = records.recv() {
+    while let Ok(mut record) = records.recv() {
+        // What came during the commit before takes one commit together, and so one sync.
+        while record.len() < RECORD_FULL
+            && let Ok(later) = records.try_recv()
+        {
+            record.append(later);
+        }
         let step = || {
             let result = record_one(shared, &record);
             shared.note_recording(&result);

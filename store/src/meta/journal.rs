@@ -32,6 +32,24 @@ impl Record {
     pub fn is_empty(&self) -> bool {
         self.logs.is_empty() && self.usage.is_empty() && self.happenings.is_empty() && self.filled.is_empty()
     }
+
+    /// How many things it has to write down.
+    pub fn len(&self) -> usize {
+        self.logs.len() + self.usage.len() + self.happenings.len() + self.filled.len()
+    }
+
+    /// Adds what is to be recorded after it, so that both take one commit.
+    pub fn append(&mut self, mut later: Record) {
+        self.group = later.group.or(self.group);
+        self.logs.append(&mut later.logs);
+        self.usage.append(&mut later.usage);
+        self.happenings.append(&mut later.happenings);
+        for filled in later.filled {
+            if !self.filled.iter_mut().rev().any(|before| before.join(&filled)) {
+                self.filled.push(filled);
+            }
+        }
+    }
 }
 
 impl Meta {
@@ -144,5 +162,47 @@ impl Meta {
             })?;
             Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_that_take_one_commit_leave_what_each_would() {
+        let line = |message: &str| {
+            let message = message.to_string();
+            (
+                DeviceId(1),
+                crate::LogLine { t_ms: 1, level: crate::Level::Warn, source: "gateway".into(), message },
+            )
+        };
+        let filled = |device, start| crate::filled::Filled {
+            device: DeviceId(device),
+            range: crate::TimeRange::new(start, start + 10).unwrap(),
+            rows: 1,
+            slack_ms: 5,
+            received_ms: start,
+        };
+        let mut record = Record {
+            group: Some(7),
+            logs: vec![line("first")],
+            filled: vec![filled(1, 0), filled(2, 0)],
+            ..Record::default()
+        };
+        record.append(Record {
+            logs: vec![line("second")],
+            filled: vec![filled(2, 10)],
+            ..Record::default()
+        });
+        assert_eq!(record.group, Some(7), "what comes from no report leaves the number as it is");
+        record.append(Record { group: Some(9), filled: vec![filled(1, 40)], ..Record::default() });
+        assert_eq!(record.group, Some(9));
+        assert_eq!(record.logs, [line("first"), line("second")]);
+        let ranges: Vec<(u32, i64, i64, u64)> =
+            record.filled.iter().map(|f| (f.device.0, f.range.start(), f.range.end(), f.rows)).collect();
+        assert_eq!(ranges, [(1, 0, 10, 1), (2, 0, 20, 2), (1, 40, 50, 1)]);
+        assert_eq!(record.len(), 5);
     }
 }
