@@ -94,6 +94,7 @@ impl Writer {
                     if !self.waiting.is_empty() {
                         self.close_generation();
                     }
+                    self.close_if_full();
                     self.forget();
                     if let Err(error) = self.tail.shrink() {
                         tracing::warn!("the tail could not be shortened: {error}");
@@ -112,6 +113,7 @@ impl Writer {
             }
             had_company = group.batches.len() > 1;
             self.commit(group);
+            self.close_if_full();
         }
     }
 
@@ -228,6 +230,11 @@ impl Writer {
         // closes: the tail has it all.
         let _ = self.to_record.send(record);
         self.shared.notify();
+    }
+
+    /// Not only after a commit: while another generation is sealed this one cannot be closed, may fill up meanwhile, and
+    /// then nothing is committed any more.
+    fn close_if_full(&mut self) {
         let (_, _, samples, _) = self.shared.head.open_generation();
         if samples >= self.shared.limits.head_samples {
             self.close_generation();

@@ -1,7 +1,7 @@
 //! Limits: what is past one is refused, counted and said; the rest is kept.
 
 use crate::{append, batch, profile, samples};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use store::{Error, Limits, Options, RangeQuery, Rejected, Store, TimeRange};
 use tempfile::TempDir;
 
@@ -81,6 +81,30 @@ fn the_head_is_sealed_when_it_has_as_many_samples_as_it_may() {
     store.seal().unwrap();
     let stats = store.storage();
     assert_eq!((stats.head_samples, stats.tiers[0].chunks), (0, 1));
+}
+
+#[test]
+fn a_head_that_filled_while_another_was_sealed_is_sealed_by_itself() {
+    let (store, device, dir) = store(Limits { head_samples: 100, ..Limits::default() });
+    // The first seal waits for this.
+    let holding = rusqlite::Connection::open(dir.path().join("chunks.db")).unwrap();
+    holding.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let report = |i: i64| samples(device, NOW, "load1", &[(NOW + i, i as f64), (NOW - i, i as f64)]);
+    let mut stored = 1;
+    let refused = loop {
+        match append(&store, report(stored)) {
+            Ok(_) => stored += 1,
+            Err(why) => break why,
+        }
+    };
+    assert!(matches!(refused, Rejected::Overloaded { .. }), "{refused}");
+    assert_eq!(store.storage().head_samples, 100 + 300);
+    holding.execute_batch("ROLLBACK").unwrap();
+    let patience = Instant::now() + Duration::from_secs(20);
+    while let Err(why) = append(&store, report(stored)) {
+        assert!(Instant::now() < patience, "{why}");
+        std::thread::yield_now();
+    }
 }
 
 #[test]
