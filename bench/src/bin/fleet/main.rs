@@ -3,43 +3,41 @@
 //! The schedule is open: each report has a moment at which it is due, and its latency counts from that moment, so
 //! a server that stalls is charged for every report that had to wait meanwhile.
 
+mod connect;
+mod history;
 mod play;
 mod summary;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use bench::client::Server;
-use bench::devices::{Web, read_keys};
 use bench::mix::METRICS_MAX;
-use bench::process::{Usage, folder_bytes};
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
+use connect::Connect;
 use play::Plan;
 
 /// Plays a fleet of devices against a server on this machine.
 #[derive(Parser, Debug)]
-#[command(name = "fleet", version)]
+#[command(name = "fleet", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Args {
-    /// Address of the ingest port; only this machine's own addresses are accepted
-    #[arg(long, default_value = "http://127.0.0.1:38889")]
-    server: String,
-    /// File with one device key a line; the alternative to --web
-    #[arg(long, required_unless_present = "web", conflicts_with = "web")]
-    keys: Option<PathBuf>,
-    /// Address of the web port: signs in there and adds the devices fleet-0001, fleet-0002, …
-    #[arg(long, requires = "username", requires = "password")]
-    web: Option<String>,
-    /// Account for --web
-    #[arg(long)]
-    username: Option<String>,
-    /// Its password
-    #[arg(long, env = "FLEET_PASSWORD", hide_env_values = true)]
-    password: Option<String>,
-    /// Delete the devices that --web added when done, with all their data
-    #[arg(long, requires = "web")]
-    cleanup: bool,
+    #[command(subcommand)]
+    mode: Option<Mode>,
+    #[command(flatten)]
+    live: Live,
+}
+
+#[derive(Subcommand, Debug)]
+enum Mode {
+    /// Load the past, as devices that come back with a full spool, with a spike of one sample every week
+    History(history::Args),
+}
+
+/// Reports as they would come now.
+#[derive(clap::Args, Debug)]
+struct Live {
+    #[command(flatten)]
+    connect: Connect,
     /// Number of devices
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     devices: u32,
@@ -61,12 +59,6 @@ struct Args {
     /// Connections kept open; a device always uses the same one
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     connections: u32,
-    /// Process id of the server: shows its CPU time and memory (Linux)
-    #[arg(long)]
-    server_pid: Option<u32>,
-    /// Data folder of the server: shows the bytes on disk
-    #[arg(long)]
-    data_dir: Option<PathBuf>,
     /// The values of all devices follow from this number
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -87,26 +79,20 @@ const REPORTS_MAX: u128 = 50_000_000;
 fn main() -> Result<()> {
     let args = Args::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(run(args))
+    runtime.block_on(async {
+        match args.mode {
+            Some(Mode::History(args)) => history::run(args).await,
+            None => run(args.live).await,
+        }
+    })
 }
 
-async fn run(args: Args) -> Result<()> {
-    let server = Server::parse(&args.server)?;
+async fn run(args: Live) -> Result<()> {
+    let server = args.connect.server()?;
     let reports = args.duration.as_nanos() / args.interval.as_nanos() * u128::from(args.devices);
     ensure!(reports <= REPORTS_MAX, "{reports} reports are too many for one run; at most {REPORTS_MAX} fit");
 
-    let mut web = match &args.web {
-        Some(address) => {
-            let (username, password) = (args.username.as_deref(), args.password.as_deref());
-            Some(Web::sign_in(address, username.unwrap_or_default(), password.unwrap_or_default()).await?)
-        }
-        None => None,
-    };
-    let keys = match (&mut web, &args.keys) {
-        (Some(web), _) => web.add_devices(args.devices).await?,
-        (None, Some(path)) => read_keys(path, args.devices)?,
-        (None, None) => Vec::new(),
-    };
+    let (mut web, keys) = args.connect.keys(args.devices).await?;
     let plan = Plan {
         server,
         keys,
@@ -129,14 +115,12 @@ async fn run(args: Args) -> Result<()> {
         args.connections,
         args.seed
     );
-    let usage_before = args.server_pid.map(Usage::of).transpose()?;
-    let bytes_before = args.data_dir.as_deref().map(folder_bytes).transpose()?;
+    let before = args.connect.look()?;
     let played = play::play(plan).await?;
-    let usage_after = args.server_pid.map(Usage::of).transpose()?;
-    let bytes_after = args.data_dir.as_deref().map(folder_bytes).transpose()?;
-    print!("{}", summary::text(&played, usage_before.zip(usage_after), bytes_before.zip(bytes_after)));
+    let after = args.connect.look()?;
+    print!("{}", summary::text(&played, before.usage.zip(after.usage), before.bytes.zip(after.bytes)));
 
-    if let (Some(web), true) = (&mut web, args.cleanup) {
+    if let (Some(web), true) = (&mut web, args.connect.cleanup) {
         let deleted = web.delete_devices().await?;
         println!("{deleted} devices deleted");
     }
@@ -181,5 +165,10 @@ mod tests {
         assert!(Args::try_parse_from(["fleet", "--keys", "k", "--devices", "0"]).is_err());
         assert!(Args::try_parse_from(["fleet", "--keys", "k", "--cleanup"]).is_err());
         assert!(Args::try_parse_from(["fleet", "--keys", "k"]).is_ok());
+        assert!(Args::try_parse_from(["fleet", "history"]).is_err(), "keys have to come from somewhere");
+        assert!(Args::try_parse_from(["fleet", "history", "--keys", "k", "--days", "0"]).is_err());
+        assert!(Args::try_parse_from(["fleet", "history", "--keys", "k", "--to", "yesterday"]).is_err());
+        assert!(Args::try_parse_from(["fleet", "--devices", "1", "history", "--keys", "k"]).is_err());
+        assert!(Args::try_parse_from(["fleet", "history", "--keys", "k"]).is_ok());
     }
 }

@@ -1,6 +1,7 @@
 //! The lines printed at the end.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use crate::play::Played;
 use bench::process::Usage;
@@ -42,6 +43,36 @@ pub fn text(played: &Played, usage: Option<(Usage, Usage)>, bytes: Option<(u64, 
         let ms = quantile_us(&played.latencies_us, share).map(|us| f64::from(us) / 1_000.0);
         line(&format!("acknowledged, {name}"), ms.map_or("-".into(), |ms| format!("{ms:.2} ms")));
     }
+    // Rows are sealed into chunks only after hours: a short play sees the tail and the databases' logs.
+    used(&mut line, samples, usage, bytes, "not sealed yet");
+    out
+}
+
+/// What is printed after loading the past.
+pub fn loaded(
+    took: Duration,
+    samples: u64,
+    usage: Option<(Usage, Usage)>,
+    bytes: Option<(u64, u64)>,
+) -> String {
+    let mut out = String::new();
+    let mut line = |name: &str, value: String| {
+        let _ = writeln!(out, "{name:<28}{value}");
+    };
+    line("samples", samples.to_string());
+    line("took", format!("{:.1} s", took.as_secs_f64()));
+    line("samples/s", format!("{:.0}", samples as f64 / took.as_secs_f64().max(f64::MIN_POSITIVE)));
+    used(&mut line, samples, usage, bytes, "not merged yet");
+    out
+}
+
+fn used(
+    line: &mut impl FnMut(&str, String),
+    samples: u64,
+    usage: Option<(Usage, Usage)>,
+    bytes: Option<(u64, u64)>,
+    state: &str,
+) {
     if let Some((before, after)) = usage {
         let cpu_s = after.cpu.saturating_sub(before.cpu).as_secs_f64();
         line("server CPU", format!("{cpu_s:.2} s"));
@@ -52,10 +83,8 @@ pub fn text(played: &Played, usage: Option<(Usage, Usage)>, bytes: Option<(u64, 
     if let Some((before, after)) = bytes {
         let grown = after as f64 - before as f64;
         line("data folder", format!("{:.1} MiB, {:+.1} MiB", mib(after), grown / (1 << 20) as f64));
-        // Rows are sealed into chunks only after hours: a short play sees the tail and the databases' logs.
-        line("bytes on disk per sample", format!("{} (not sealed yet)", per(grown, samples, 2)));
+        line("bytes on disk per sample", format!("{} ({state})", per(grown, samples, 2)));
     }
-    out
 }
 
 /// The value that `share` of all sorted values do not exceed.
@@ -75,7 +104,6 @@ fn mib(bytes: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::time::Duration;
 
     use super::*;
 
@@ -119,6 +147,14 @@ mod tests {
             assert!(text.contains(expected), "{expected:?} is not in\n{text}");
         }
         assert!(!played.is_clean());
+    }
+
+    #[test]
+    fn what_was_loaded_is_told_with_its_rate() {
+        let text = loaded(Duration::from_secs(10), 1_000_000, None, Some((500, 2_000_500)));
+        for expected in ["samples/s                   100000\n", "2.00 (not merged yet)\n", "10.0 s\n"] {
+            assert!(text.contains(expected), "{expected:?} is not in\n{text}");
+        }
     }
 
     #[test]
