@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use front::{ApiError, Response};
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
-use store::{Bucket, DeviceId, DeviceView, Gap, Kind, RangeAnswer, RangeQuery, Series, TimeRange, Timestamp};
+use store::{
+    Bucket, DeviceId, DeviceView, Figures, Gap, Kind, RangeAnswer, RangeQuery, Series, TimeRange, Timestamp,
+};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::call::Call;
@@ -86,7 +88,7 @@ pub(crate) async fn query(call: Call) -> Result<Response, ApiError> {
     let csv = csv::wanted(&mut params, &call.parts.headers)?;
     let Plan { query, aggs } = plan(params, || call.app.store.devices())?;
     let work = move |store: &store::Store| {
-        let answer = store.query(&query)?;
+        let answer = store.query_figures(&query, figures(&aggs))?;
         if csv {
             let names = names(store, answer.series.iter().map(|series| series.device));
             return Ok(Ok(table(&answer, &aggs, &names)));
@@ -97,6 +99,18 @@ pub(crate) async fn query(call: Call) -> Result<Response, ApiError> {
     };
     let text = call.app.heavy(work).await??;
     Ok(if csv { csv::answer(text, "history.csv") } else { json_text(text) })
+}
+
+/// What the store must tell of each step.
+fn figures(aggs: &[Agg]) -> Figures {
+    let has = |agg| aggs.contains(&agg);
+    Figures {
+        sum: has(Agg::Avg),
+        min: has(Agg::Min),
+        max: has(Agg::Max),
+        last: has(Agg::Last),
+        increase: has(Agg::Rate),
+    }
 }
 
 /// One line a time, one column for each series and aggregate.

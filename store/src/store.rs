@@ -372,7 +372,15 @@ impl Store {
     /// # Errors
     /// `TooMuch` past the budget; database errors.
     pub fn query(&self, query: &RangeQuery) -> Result<RangeAnswer> {
-        read::answer(&self.shared, query)
+        self.query_figures(query, Figures::ALL)
+    }
+
+    /// The same with some figures of each step only: [`Bucket::count`] and these are right, the others mean nothing.
+    ///
+    /// # Errors
+    /// As [`Store::query`].
+    pub fn query_figures(&self, query: &RangeQuery, figures: Figures) -> Result<RangeAnswer> {
+        read::answer(&self.shared, query, figures)
     }
 
     /// The gaps of some devices within a range.

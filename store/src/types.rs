@@ -370,6 +370,26 @@ pub struct RangeQuery {
     pub points: u32,
 }
 
+/// Which figures an answer needs of each step. What it does not need is not unpacked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Figures {
+    /// `sum` of [`Bucket`].
+    pub sum: bool,
+    /// `min`.
+    pub min: bool,
+    /// `max`.
+    pub max: bool,
+    /// `last`.
+    pub last: bool,
+    /// `increase`, of counters.
+    pub increase: bool,
+}
+
+impl Figures {
+    /// Every field of [`Bucket`], also `first`.
+    pub const ALL: Figures = Figures { sum: true, min: true, max: true, last: true, increase: true };
+}
+
 /// One value of a series in an answer: what happened within one step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bucket {

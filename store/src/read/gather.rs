@@ -9,7 +9,7 @@ use crate::chunk_table::Snapshot;
 use crate::error::{Error, Result};
 use crate::rollup::{roll_up, step_start, touched};
 use crate::shared::Shared;
-use crate::types::{Bucket, DeviceId, Kind, Presence, Tier, TimeRange, Timestamp};
+use crate::types::{Bucket, DeviceId, Figures, Kind, Presence, Tier, TimeRange, Timestamp};
 use std::time::Instant;
 
 /// What the head has of some metrics. Taken before the snapshot of the chunks.
@@ -22,6 +22,7 @@ struct Fresh {
 /// Reads for one query, within its budget.
 pub struct Gather<'a> {
     shared: &'a Shared,
+    figures: Figures,
     budget: usize,
     until: Instant,
     damaged: Vec<i64>,
@@ -29,8 +30,8 @@ pub struct Gather<'a> {
 
 impl<'a> Gather<'a> {
     /// Reads as much as a query may, and no longer than `until`.
-    pub fn new(shared: &'a Shared, until: Instant) -> Gather<'a> {
-        Gather { shared, budget: shared.limits.query_samples, until, damaged: Vec::new() }
+    pub fn new(shared: &'a Shared, figures: Figures, until: Instant) -> Gather<'a> {
+        Gather { shared, figures, budget: shared.limits.query_samples, until, damaged: Vec::new() }
     }
 
     /// Sets the damaged chunks aside that were met; returns whether there were any: the answer then lacks more than it must.
@@ -90,11 +91,11 @@ impl<'a> Gather<'a> {
         let range = TimeRange::new(step_start(range.start(), step_ms), end).unwrap_or(range);
         let fresh = self.fresh(device, metrics, range);
         let mut found: Vec<Points> = metrics.iter().map(|_| Vec::new()).collect();
-        let shared = self.shared;
+        let (shared, figures) = (self.shared, self.figures);
         shared.chunks.snapshot(|view| {
             self.each_chunk(view, device, tier, range, metrics.len(), |chunk, times| {
                 for ((metric, kind), points) in metrics.iter().zip(&mut found) {
-                    rollup_points(chunk, *metric, *kind, times, range, points)?;
+                    rollup_points(chunk, *metric, *kind, figures, times, range, points)?;
                 }
                 Ok(())
             })?;
@@ -234,6 +235,7 @@ fn rollup_points(
     chunk: &Chunk,
     metric: u32,
     kind: Kind,
+    figures: Figures,
     times: &[Timestamp],
     range: TimeRange,
     points: &mut Points,
@@ -246,20 +248,20 @@ fn rollup_points(
         .zip(counts)
         .map(|(i, count)| (times[i], Bucket { count: count as u64, ..Bucket::EMPTY }))
         .collect();
-    let mut fill = |field, set: fn(&mut Bucket, f64)| -> Result<()> {
-        if let Some((values, _)) = chunk.column(key(field))? {
+    let mut fill = |wanted: bool, field, set: fn(&mut Bucket, f64)| -> Result<()> {
+        if wanted && let Some((values, _)) = chunk.column(key(field))? {
             rows.iter_mut().zip(values).for_each(|(row, v)| set(&mut row.1, v));
         }
         Ok(())
     };
-    fill(Field::Sum, |b, v| b.sum = v)?;
-    fill(Field::Min, |b, v| b.min = v)?;
-    fill(Field::Max, |b, v| b.max = v)?;
-    fill(Field::First, |b, v| b.first = v)?;
-    fill(Field::Last, |b, v| b.last = v)?;
-    if kind == Kind::Counter {
-        fill(Field::Increase, |b, v| b.increase = v)?;
-    }
+    // What a counter grew by from one step to the next is told by the last value of the one and the first of the other.
+    let growth = figures.increase && kind == Kind::Counter;
+    fill(figures.sum, Field::Sum, |b, v| b.sum = v)?;
+    fill(figures.min, Field::Min, |b, v| b.min = v)?;
+    fill(figures.max, Field::Max, |b, v| b.max = v)?;
+    fill(growth || figures == Figures::ALL, Field::First, |b, v| b.first = v)?;
+    fill(growth || figures.last, Field::Last, |b, v| b.last = v)?;
+    fill(growth, Field::Increase, |b, v| b.increase = v)?;
     points.extend(rows.into_iter().filter(|r| range.contains(r.0)));
     Ok(())
 }

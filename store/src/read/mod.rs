@@ -5,7 +5,9 @@ mod plan;
 
 use crate::error::{Error, Result};
 use crate::shared::Shared;
-use crate::types::{Bucket, DeviceId, Kind, RangeAnswer, RangeQuery, Series, Tier, TimeRange, Timestamp};
+use crate::types::{
+    Bucket, DeviceId, Figures, Kind, RangeAnswer, RangeQuery, Series, Tier, TimeRange, Timestamp,
+};
 use gather::Gather;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,12 +25,12 @@ type Samples = Vec<(Timestamp, f64)>;
 /// Times that are looked at: from 1970 to the year 9999.
 const TIMES: std::ops::Range<Timestamp> = 0..253_402_300_800_000;
 
-/// Answers a query.
-pub fn answer(shared: &Shared, query: &RangeQuery) -> Result<RangeAnswer> {
+/// Answers a query with these figures.
+pub fn answer(shared: &Shared, query: &RangeQuery, figures: Figures) -> Result<RangeAnswer> {
     let until = Instant::now() + shared.limits.query_time;
     // Each round sets every damaged chunk aside that it meets; what is left then decodes.
     loop {
-        let mut gather = Gather::new(shared, until);
+        let mut gather = Gather::new(shared, figures, until);
         let answer = answer_once(shared, &mut gather, query);
         if gather.set_damaged_aside() {
             continue;

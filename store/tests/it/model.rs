@@ -3,7 +3,10 @@
 use crate::{append, batch, origin, profile};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use store::{Column, DeviceId, Kind, Options, Presence, RangeQuery, Rows, Store, Tier, TimeRange};
+use store::{
+    Bucket, Column, DeviceId, Figures, Kind, Options, Presence, RangeAnswer, RangeQuery, Rows, Store, Tier,
+    TimeRange,
+};
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -150,6 +153,9 @@ fn check(store: &Store, devices: &[DeviceId], model: &Model, length: i64, points
     if answer.step_ms > 0 {
         assert_eq!(answer.tier, tier, "step {}", answer.step_ms);
     }
+    if answer.tier != Tier::Raw {
+        check_single_figures(store, &query, &answer);
+    }
     let nothing = BTreeMap::new();
     // A rollup row is never cut: the last one may reach past the range.
     let tier_step = answer.tier.step_ms().max(1);
@@ -183,6 +189,29 @@ fn check(store: &Store, devices: &[DeviceId], model: &Model, length: i64, points
                 "{name} of {device}, {length}"
             );
         }
+    }
+}
+
+/// Each figure asked for alone is the same as among all of them.
+fn check_single_figures(store: &Store, query: &RangeQuery, all: &RangeAnswer) {
+    type Of = fn(&Bucket) -> f64;
+    let no = Figures::default();
+    let singles: [(Figures, Of); 6] = [
+        (no, |b| b.count as f64),
+        (Figures { sum: true, ..no }, |b| b.sum),
+        (Figures { min: true, ..no }, |b| b.min),
+        (Figures { max: true, ..no }, |b| b.max),
+        (Figures { last: true, ..no }, |b| b.last),
+        (Figures { increase: true, ..no }, |b| b.increase),
+    ];
+    let figure = |answer: &RangeAnswer, of: Of| -> Vec<Option<f64>> {
+        let buckets = answer.series.iter().flat_map(|series| &series.buckets);
+        buckets.map(|bucket| (bucket.count > 0).then(|| of(bucket))).collect()
+    };
+    for (figures, of) in singles {
+        let single = store.query_figures(query, figures).unwrap();
+        assert_eq!((single.tier, single.step_ms, &single.t_ms), (all.tier, all.step_ms, &all.t_ms));
+        assert_eq!(figure(&single, of), figure(all, of), "{figures:?}");
     }
 }
 
