@@ -18,6 +18,11 @@ use std::process::ExitCode;
 
 use config::{Config, LogFormat, Task};
 
+/// The static build's: see Cargo.toml.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A command that failed while it ran.
 const FAILED: u8 = 1;
 /// A command line or configuration that cannot be used.
