@@ -15,7 +15,7 @@ use address::{address, url};
 
 use crate::keys::{KEYS, Key, nearest};
 use crate::tls::Files;
-use crate::{limits, retention};
+use crate::{limits, plan, retention};
 
 /// Read when it is there, unless another is named.
 const FILE: &str = "openclaw-watch.toml";
@@ -78,6 +78,8 @@ pub enum Task {
     ResetPassword(Config, Option<String>),
     /// Take over this database of the older server, whose times without a zone are of this one.
     Import(Config, PathBuf, String),
+    /// Say what a fleet needs.
+    Plan(Config, plan::Question),
     /// Print this and be done.
     Print(String),
 }
@@ -176,6 +178,7 @@ fn command() -> Command {
                         .help("IANA zone of times that are written without one [default: UTC]"),
                 ),
         )
+        .subcommand(plan::command())
         .subcommand(
             Command::new("reset-password")
                 .about("Give an account a new password and end its sessions, while the server runs or not")
@@ -235,6 +238,10 @@ fn load(matches: &ArgMatches, sources: &Sources<'_>) -> Result<Task, Faults> {
             let zone =
                 matches.subcommand_matches("import").and_then(|of| of.get_one::<String>("tz").cloned());
             Ok(Task::Import(config, file_of(matches), zone.unwrap_or_else(|| "UTC".into())))
+        }
+        Some("plan") => {
+            let of = matches.subcommand_matches("plan").expect("it is this one");
+            Ok(Task::Plan(config, plan::Question::of(of)))
         }
         Some("reset-password") => {
             let of = matches.subcommand_matches("reset-password");

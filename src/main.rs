@@ -7,6 +7,7 @@ mod healthcheck;
 mod import;
 mod keys;
 mod limits;
+mod plan;
 mod progress;
 mod reset_password;
 mod retention;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         Ok(Task::Import(config, from, zone)) => {
             done(import::run(serve::store_options(&config), &from, &zone, serve::now()))
         }
+        Ok(Task::Plan(config, question)) => done(plan::run(&config, &question)),
         Ok(Task::Serve(config)) => {
             log_to_stderr(&config);
             done(serve::run(config))

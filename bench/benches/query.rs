@@ -1,87 +1,74 @@
-//! Range queries over a day of ten devices, sealed but for the last hour.
+//! Questions to a store of a hundred devices with a day each, one of them with a month, sealed but for the last hour.
 
 use std::hint::black_box;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use bench::mix::{Device, store_rows};
+use bench::mix::rig::{Rig, number_hash};
 use criterion::{Criterion, criterion_group, criterion_main};
-use store::{Batch, DeviceId, DeviceProfile, RangeQuery, Rejected, Store, TimeRange};
+use store::{DeviceId, RangeQuery, TimeRange};
 
 const NOW: i64 = 1_800_000_000_000;
 const HOUR_MS: i64 = 3_600_000;
-const DEVICES: usize = 10;
+const DAY_MS: i64 = 24 * HOUR_MS;
 const METRICS: usize = 20;
 const STEP_MS: i64 = 10_000;
-/// Rows of one batch.
-const ROWS: i64 = 360;
+/// Rows of an hour.
+const ROWS: usize = 360;
 
-/// Ten devices: 23 hours in chunks, the last one in the head.
-fn filled(dir: &std::path::Path) -> (Store, Vec<DeviceId>) {
-    let store = Store::open(store::Options::new(dir), NOW).expect("an empty folder");
-    let mut devices: Vec<(DeviceId, Device)> = (0..DEVICES)
-        .map(|number| {
-            let profile = DeviceProfile { name: format!("d{number}"), ..DeviceProfile::default() };
-            let id = store.add_device(profile, [number as u8; 32], NOW).expect("a new name");
-            (id, Device::new(1, number as u64, METRICS))
-        })
-        .collect();
-    let begin = NOW - 24 * HOUR_MS;
-    for hour in 0..24 {
-        if hour == 23 {
-            store.seal().expect("there are rows to seal");
-        }
-        for (id, device) in &mut devices {
-            let from_ms = begin + hour * HOUR_MS;
-            append(&store, *id, store_rows(device.rows(from_ms, STEP_MS, ROWS as usize)));
-        }
-    }
-    (store, devices.into_iter().map(|(id, _)| id).collect())
+/// How much there is: less where it is only tried whether it works.
+struct Size {
+    devices: u64,
+    days: i64,
 }
 
-fn append(store: &Store, device: DeviceId, rows: store::Rows) {
-    let (done, receipt) = std::sync::mpsc::channel();
-    let batch = Batch {
-        device,
-        received_ms: NOW,
-        origin: None,
-        interval_ms: None,
-        agent_version: None,
-        facts: Vec::new(),
-        states: Vec::new(),
-        rows,
-        usage: Vec::new(),
-        logs: Vec::new(),
-    };
-    let reply = Box::new(move |result: Result<_, Rejected>| {
-        let _ = done.send(result.is_ok());
-    });
-    store.submit(batch, reply).expect("one batch fits the queue");
-    assert_eq!(receipt.recv(), Ok(true), "the batch is stored");
+fn filled(dir: &Path, size: &Size) -> Rig {
+    let mut rig = Rig::new(dir, size.devices, METRICS, number_hash, NOW).expect("an empty folder");
+    let begin = NOW - DAY_MS;
+    for hour in 0..(size.days - 1) * 24 {
+        let from_ms = begin - (size.days - 1) * DAY_MS + hour * HOUR_MS;
+        let batches = rig.rows_of(1, from_ms, STEP_MS, ROWS);
+        rig.append(batches).expect("one batch fits the queue");
+    }
+    for hour in 0..24 {
+        if hour == 23 {
+            rig.store.seal().expect("the store is open");
+        }
+        let batches = rig.rows(begin + hour * HOUR_MS, STEP_MS, ROWS);
+        rig.append(batches).expect("the queue holds more than one batch of each device");
+    }
+    rig.store.maintain(NOW).expect("the store is open");
+    rig
+}
+
+fn ask(devices: &[DeviceId], metric: &str, range_ms: i64, points: u32) -> RangeQuery {
+    RangeQuery {
+        devices: devices.to_vec(),
+        metrics: vec![metric.to_string()],
+        range: TimeRange::new(NOW - range_ms, NOW).expect("a positive length"),
+        points,
+    }
 }
 
 fn query(c: &mut Criterion) {
-    let dir = tempfile::tempdir().expect("a temporary folder");
-    let (store, devices) = filled(dir.path());
-    let one = &devices[..1];
-    let ask = |devices: &[DeviceId], metric: &str, hours: i64, points: u32| RangeQuery {
-        devices: devices.to_vec(),
-        metrics: vec![metric.to_string()],
-        range: TimeRange::new(NOW - hours * HOUR_MS, NOW).expect("a positive number of hours"),
-        points,
+    let size = match bench::is_measuring() {
+        true => Size { devices: 100, days: 30 },
+        false => Size { devices: 3, days: 2 },
     };
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let Rig { store, devices } = filled(dir.path(), &size);
+    let devices: Vec<DeviceId> = devices.into_iter().map(|(id, _)| id).collect();
+    let one = &devices[..1];
+    let day = ask(one, "cpu_percent", DAY_MS, 288);
     let mut group = c.benchmark_group("query");
     for (name, query) in [
-        (
-            "30 min raw, head only",
-            RangeQuery {
-                range: TimeRange::new(NOW - HOUR_MS / 2, NOW).expect("half an hour"),
-                ..ask(one, "cpu_percent", 1, 600)
-            },
-        ),
-        ("1 h raw, 1 series", ask(one, "cpu_percent", 1, 600)),
-        ("6 h at 600 points, 1 series", ask(one, "cpu_percent", 6, 600)),
-        ("24 h at 5 min, 1 series", ask(one, "cpu_percent", 24, 288)),
-        ("24 h at 5 min, 10 devices", ask(&devices, "cpu_percent", 24, 288)),
-        ("24 h at 5 min, every metric of 1 device", ask(one, "*", 24, 288)),
+        ("30 min raw, head only", ask(one, "cpu_percent", HOUR_MS / 2, 600)),
+        ("1 h raw, 1 series", ask(one, "cpu_percent", HOUR_MS, 600)),
+        ("6 h at 600 points, 1 series", ask(one, "cpu_percent", 6 * HOUR_MS, 600)),
+        ("24 h at 5 min, 1 series", day.clone()),
+        ("24 h at 5 min, every device", ask(&devices, "cpu_percent", DAY_MS, 288)),
+        ("24 h at 5 min, every metric of 1 device", ask(one, "*", DAY_MS, 288)),
+        ("30 days at 1,000 points, 1 series", ask(one, "cpu_percent", size.days * DAY_MS, 1_000)),
     ] {
         let answer = store.query(&query).expect("a query within its budget");
         assert!(!answer.series.is_empty() && !answer.t_ms.is_empty(), "{name}: nothing was found");
@@ -89,9 +76,24 @@ fn query(c: &mut Criterion) {
             b.iter(|| store.query(black_box(&query)).expect("a query within its budget"))
         });
     }
+    group.bench_function("latest of every metric of every device", |b| b.iter(|| store.devices().len()));
+    // Each start replays the last hour.
+    store.close();
+    group.sample_size(10);
+    group.bench_function("24 h at 5 min, 1 series, first after a start", |b| {
+        b.iter_custom(|rounds| {
+            let mut took = Duration::ZERO;
+            for _ in 0..rounds {
+                let store = Rig::open(dir.path(), NOW).expect("a sound folder");
+                let begin = Instant::now();
+                let answer = store.query(black_box(&day)).expect("a query within its budget");
+                took += begin.elapsed();
+                assert!(!answer.t_ms.is_empty());
+            }
+            took
+        });
+    });
     group.finish();
-
-    c.bench_function("devices: latest of 10 x 20", |b| b.iter(|| store.devices().len()));
 }
 
 criterion_group!(benches, query);

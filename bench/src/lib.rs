@@ -4,6 +4,12 @@
 pub mod client;
 pub mod cpu_only;
 pub mod devices;
-pub mod mix;
 pub mod process;
-pub mod rng;
+
+pub use mix;
+pub use mix::rng;
+
+/// Does this bench measure? Else it runs once, as a smoke test, and should be done soon.
+pub fn is_measuring() -> bool {
+    std::env::args().any(|arg| arg == "--bench")
+}

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// Who may use whom; whatever is not here is not allowed. `bench` may use all. The tests of the whole speak as agents do.
-const ALLOWED: [(&str, &[&str]); 7] = [
-    ("openclaw-watch", &["ingest", "query", "store", "wire"]),
+/// Who may use whom; whatever is not here is not allowed. `bench` may use all. The planner and the tests of the whole speak as agents do.
+const ALLOWED: [(&str, &[&str]); 8] = [
+    ("openclaw-watch", &["ingest", "mix", "query", "store", "wire"]),
     ("ingest", &["front", "store", "wire"]),
     ("query", &["front", "store"]),
     ("agent", &["wire"]),
+    ("mix", &["store", "wire"]),
     ("front", &[]),
     ("store", &[]),
     ("wire", &[]),

@@ -2,9 +2,12 @@
 //!
 //! What a value looks like decides what it costs: numbers drawn evenly would compress to nothing like real ones.
 
+pub mod rig;
+pub mod rng;
+
 use wire::Kind;
 
-use crate::rng::Rng;
+use rng::Rng;
 
 /// The most metrics a device of the mix can have.
 pub const METRICS_MAX: usize = 1_000;
