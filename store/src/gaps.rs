@@ -4,20 +4,28 @@ use crate::error::Result;
 use crate::filled::without;
 use crate::shared::Shared;
 use crate::types::{DeviceId, Tier, TimeRange, Timestamp};
-use crate::{Event, Gap, GapCause};
+use crate::{Event, Gap, GapCause, chunk_table, meta};
 
 /// A server that was away for less than this left no hole worth showing, milliseconds.
 const SERVER_DOWN_MIN_MS: i64 = 10_000;
 
 /// The gaps of some devices within a range, by device and time.
 pub fn gaps(shared: &Shared, devices: &[DeviceId], range: TimeRange) -> Result<Vec<Gap>> {
-    let meta = &shared.meta;
-    let starts = meta.events_from(None, &["server_start"], range.start())?;
+    shared.meta.view(|journal| shared.chunks.snapshot(|chunks| gaps_of(journal, chunks, devices, range)))
+}
+
+fn gaps_of(
+    journal: &meta::View<'_>,
+    chunks: &chunk_table::Snapshot<'_>,
+    devices: &[DeviceId],
+    range: TimeRange,
+) -> Result<Vec<Gap>> {
+    let starts = journal.events_from(None, &["server_start"], range.start())?;
     let mut gaps = Vec::new();
     for &device in devices {
-        let events = meta.events_from(Some(device), &["offline", "online"], range.start())?;
+        let events = journal.events_from(Some(device), &["offline", "online"], range.start())?;
         // What was filled in is no hole any more.
-        let filled = meta.filled(device, range)?;
+        let filled = journal.filled(device, range)?;
         let left = |spans: Vec<(Timestamp, Timestamp)>, cause| {
             spans
                 .into_iter()
@@ -27,7 +35,7 @@ pub fn gaps(shared: &Shared, devices: &[DeviceId], range: TimeRange) -> Result<V
         let silent = left(offline_spans(&events), GapCause::DeviceOffline);
         let down = left(down_spans(&starts), GapCause::ServerDown);
         let late = filled.iter().map(|span| (span.start(), span.end(), GapCause::FilledIn));
-        let damaged = damaged_spans(shared, device, range)?;
+        let damaged = damaged_spans(chunks, device, range)?;
         let damaged = damaged.iter().map(|span| (span.start(), span.end(), GapCause::Damaged));
         let mut own: Vec<Gap> = silent
             .chain(down)
@@ -44,14 +52,16 @@ pub fn gaps(shared: &Shared, devices: &[DeviceId], range: TimeRange) -> Result<V
     Ok(gaps)
 }
 
-fn damaged_spans(shared: &Shared, device: DeviceId, range: TimeRange) -> Result<Vec<TimeRange>> {
-    shared.chunks.snapshot(|view| {
-        let mut spans = Vec::new();
-        for tier in Tier::ALL {
-            spans.extend(view.damaged_spans(device, tier, range)?);
-        }
-        Ok(spans)
-    })
+fn damaged_spans(
+    chunks: &chunk_table::Snapshot<'_>,
+    device: DeviceId,
+    range: TimeRange,
+) -> Result<Vec<TimeRange>> {
+    let mut spans = Vec::new();
+    for tier in Tier::ALL {
+        spans.extend(chunks.damaged_spans(device, tier, range)?);
+    }
+    Ok(spans)
 }
 
 /// From the last report before each silence to the first after it.

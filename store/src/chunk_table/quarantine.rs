@@ -174,6 +174,9 @@ impl Snapshot<'_> {
 
     /// What a stream misses within a range because a chunk is damaged, by start.
     pub fn damaged_spans(&self, stream: DeviceId, tier: Tier, range: TimeRange) -> Result<Vec<TimeRange>> {
+        if !self.has_damaged()? {
+            return Ok(Vec::new());
+        }
         let mut statement = self.db().prepare_cached(
             "SELECT start_ms, end_ms FROM quarantine WHERE stream = ?1 AND tier = ?2 AND end_ms >= ?3
              ORDER BY start_ms",

@@ -8,12 +8,23 @@ use crate::error::{Error, Result};
 use crate::metrics::Dictionary;
 use crate::types::{DeviceId, Tier, TimeRange, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
 /// The table as it was at one moment.
-pub struct Snapshot<'a>(&'a Connection);
+pub struct Snapshot<'a> {
+    db: &'a Connection,
+    /// Whether any chunk was set aside, once that was asked: mostly none was, and then no device need be looked at.
+    damaged: OnceCell<bool>,
+}
+
+impl<'a> Snapshot<'a> {
+    fn of(db: &'a Connection) -> Snapshot<'a> {
+        Snapshot { db, damaged: OnceCell::new() }
+    }
+}
 
 impl ChunkTable {
     /// Looks at the table as it is now, whatever is changed meanwhile. Nothing is held up by it but the shortening of
@@ -22,7 +33,7 @@ impl ChunkTable {
         self.readers.with(|db| {
             // Ends when it is dropped, also after an error.
             let view = db.unchecked_transaction()?;
-            look(&Snapshot(&view))
+            look(&Snapshot::of(&view))
         })
     }
 
@@ -41,54 +52,64 @@ impl ChunkTable {
 pub fn look_at<T>(dir: &Path, look: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
     FILE.readers(dir).with(|db| {
         let view = db.unchecked_transaction()?;
-        look(&Snapshot(&view))
+        look(&Snapshot::of(&view))
     })
 }
 
 impl Snapshot<'_> {
     /// The names of metrics kept here, by number.
     pub fn load_metrics(&self, dictionary: &Dictionary) -> Result<()> {
-        load_metrics(self.0, dictionary)
+        load_metrics(self.db, dictionary)
     }
 
     /// Which streams have chunks, by number.
     pub fn streams(&self) -> Result<Vec<DeviceId>> {
-        let mut statement = self.0.prepare("SELECT DISTINCT stream FROM chunk ORDER BY stream")?;
+        let mut statement = self.db.prepare("SELECT DISTINCT stream FROM chunk ORDER BY stream")?;
         let streams = statement.query_map([], |row| Ok(DeviceId(row.get(0)?)))?;
         Ok(streams.collect::<rusqlite::Result<_>>()?)
     }
 
     /// Which metrics a stream has.
     pub fn series(&self, stream: DeviceId) -> Result<HashSet<u32>> {
-        let mut statement = self.0.prepare_cached("SELECT metric FROM series WHERE stream = ?1")?;
+        let mut statement = self.db.prepare_cached("SELECT metric FROM series WHERE stream = ?1")?;
         let metrics = statement.query_map([stream.0], |row| row.get(0))?;
         Ok(metrics.collect::<rusqlite::Result<_>>()?)
     }
 
     /// Reads one chunk of this snapshot after checking all of it.
     pub fn read_verified(&self, meta: &ChunkMeta) -> Result<Chunk> {
-        let mut statement = self.0.prepare_cached("SELECT blob FROM chunk WHERE id = ?1")?;
+        let mut statement = self.db.prepare_cached("SELECT blob FROM chunk WHERE id = ?1")?;
         let chunk = statement.query_row([meta.id], |row| Ok(verify(row.get_ref(0)?.as_blob()?, meta)))?;
         chunk.map_err(|e| name_damage(e, meta.id))
     }
 
     pub(super) fn db(&self) -> &Connection {
-        self.0
+        self.db
+    }
+
+    /// Is there a chunk that was set aside?
+    pub(super) fn has_damaged(&self) -> Result<bool> {
+        if let Some(&known) = self.damaged.get() {
+            return Ok(known);
+        }
+        let mut statement = self.db.prepare_cached("SELECT EXISTS (SELECT 1 FROM quarantine)")?;
+        let found = statement.query_row([], |row| row.get(0))?;
+        Ok(*self.damaged.get_or_init(|| found))
     }
 
     /// The chunks of a stream that have rows within a range, oldest number first.
     pub fn overlapping(&self, stream: DeviceId, tier: Tier, range: TimeRange) -> Result<Vec<ChunkMeta>> {
-        overlapping(self.0, stream, tier, range.start(), range.end().saturating_sub(1))
+        overlapping(self.db, stream, tier, range.start(), range.end().saturating_sub(1))
     }
 
     /// All chunks of a stream and tier, oldest number first.
     pub fn chunks(&self, stream: DeviceId, tier: Tier) -> Result<Vec<ChunkMeta>> {
-        overlapping(self.0, stream, tier, Timestamp::MIN, Timestamp::MAX)
+        overlapping(self.db, stream, tier, Timestamp::MIN, Timestamp::MAX)
     }
 
     /// Reads one chunk of this snapshot.
     pub fn read(&self, id: i64) -> Result<Chunk> {
-        let mut statement = self.0.prepare_cached("SELECT blob FROM chunk WHERE id = ?1")?;
+        let mut statement = self.db.prepare_cached("SELECT blob FROM chunk WHERE id = ?1")?;
         let chunk = statement.query_row([id], |row| Ok(Chunk::open(row.get_ref(0)?.as_blob()?)))?;
         chunk.map_err(|e| name_damage(e, id))
     }
@@ -96,7 +117,7 @@ impl Snapshot<'_> {
     /// Reads one chunk of this snapshot that a plan found by the index. The index has no checksum: that both say the same
     /// tells that the rows are this stream's and no other's.
     fn read_placed(&self, meta: &ChunkMeta) -> Result<Chunk> {
-        let mut statement = self.0.prepare_cached(
+        let mut statement = self.db.prepare_cached(
             "SELECT id, start_ms, end_ms, rows, samples, stream, tier, blob FROM chunk WHERE id = ?1",
         )?;
         let chunk = statement.query_row([meta.id], |row| {
@@ -107,10 +128,23 @@ impl Snapshot<'_> {
         chunk.map_err(|e| name_damage(e, meta.id))
     }
 
-    /// From when on every row of a stream and tier is still here; `Timestamp::MIN` when nothing was dropped yet.
+    /// From when on every row of a stream is still here, by tier; `Timestamp::MIN` when nothing was dropped yet.
+    pub fn kept_from_by_tier(&self, stream: DeviceId) -> Result<[Timestamp; 3]> {
+        let mut from = [Timestamp::MIN; 3];
+        let mut statement = self.db.prepare_cached("SELECT tier, from_ms FROM kept WHERE stream = ?1")?;
+        let mut rows = statement.query([stream.0])?;
+        while let Some(row) = rows.next()? {
+            if let Some(from) = usize::try_from(row.get::<_, i64>(0)?).ok().and_then(|t| from.get_mut(t)) {
+                *from = row.get(1)?;
+            }
+        }
+        Ok(from)
+    }
+
+    /// The same of one tier.
     pub fn kept_from(&self, stream: DeviceId, tier: Tier) -> Result<Timestamp> {
         let from = self
-            .0
+            .db
             .prepare_cached("SELECT from_ms FROM kept WHERE stream = ?1 AND tier = ?2")?
             .query_row(params![stream.0, tier_number(tier)], |row| row.get(0))
             .optional()?;
@@ -119,13 +153,13 @@ impl Snapshot<'_> {
 
     /// The largest number of a stream's chunks; 0 when there is none.
     pub fn newest_chunk(&self, stream: DeviceId) -> Result<i64> {
-        newest_chunk(self.0, stream)
+        newest_chunk(self.db, stream)
     }
 
     /// The few raw chunks with the latest rows of a stream, the latest last: a metric that comes seldom may be missing
     /// from the very last.
     pub fn newest_raw(&self, stream: DeviceId) -> Result<Vec<i64>> {
-        let mut statement = self.0.prepare_cached(
+        let mut statement = self.db.prepare_cached(
             "SELECT id FROM chunk WHERE stream = ?1 AND tier = 0 ORDER BY end_ms DESC, id DESC LIMIT 4",
         )?;
         let ids = statement.query_map([stream.0], |row| row.get(0))?;

@@ -1,6 +1,6 @@
 //! The ranges that were filled in later, joined, and the event that tells of each.
 
-use super::Meta;
+use super::View;
 use crate::error::Result;
 use crate::filled::Filled;
 use crate::types::{DeviceId, TimeRange};
@@ -50,19 +50,17 @@ pub fn add_filled(tx: &Connection, filled: &Filled) -> Result<()> {
     Ok(())
 }
 
-impl Meta {
+impl View<'_> {
     /// The ranges of a device that were filled in later and reach into `range`, in order and apart.
     pub fn filled(&self, device: DeviceId, range: TimeRange) -> Result<Vec<TimeRange>> {
-        self.read(|db| {
-            let mut statement = db.prepare_cached(
-                "SELECT from_ms, to_ms FROM filled WHERE device = ?1 AND from_ms < ?2 AND to_ms > ?3
-                 ORDER BY from_ms LIMIT ?4",
-            )?;
-            let ranges = statement
-                .query_map(params![device.0, range.end(), range.start(), RANGES_MAX], |row| {
-                    Ok(TimeRange::new(row.get(0)?, row.get(1)?))
-                })?;
-            Ok(ranges.filter_map(|range| range.transpose()).collect::<rusqlite::Result<Vec<_>>>()?)
-        })
+        let mut statement = self.0.prepare_cached(
+            "SELECT from_ms, to_ms FROM filled WHERE device = ?1 AND from_ms < ?2 AND to_ms > ?3
+             ORDER BY from_ms LIMIT ?4",
+        )?;
+        let ranges = statement
+            .query_map(params![device.0, range.end(), range.start(), RANGES_MAX], |row| {
+                Ok(TimeRange::new(row.get(0)?, row.get(1)?))
+            })?;
+        Ok(ranges.filter_map(|range| range.transpose()).collect::<rusqlite::Result<Vec<_>>>()?)
     }
 }

@@ -1,10 +1,10 @@
 //! What reports bring beside samples: usage, logs; and the events made of them.
 
-use super::Meta;
 use super::filled::add_filled;
 use super::ledger::{add_to_overviews, add_usage};
 use super::logs::add_logs;
 use super::pages::Filter;
+use super::{Meta, View};
 use crate::activity::DAY_EVENTS_MAX;
 use crate::error::Result;
 use crate::filled::Filled;
@@ -132,7 +132,9 @@ impl Meta {
             Ok(events)
         })
     }
+}
 
+impl View<'_> {
     /// Events of some kinds of a device, or of the server when `None`: from the newest one not after `from_ms` on,
     /// oldest first, at most [`EVENTS_AROUND_MAX`]. It goes on past any end, because an outage is told by the event
     /// after it.
@@ -149,19 +151,17 @@ impl Meta {
                                    WHERE device IS ?1 AND kind IN ({wanted}) AND t_ms <= ?2), ?2)
              ORDER BY t_ms, id LIMIT {EVENTS_AROUND_MAX}"
         );
-        self.read(|db| {
-            let mut statement = db.prepare_cached(&sql)?;
-            let rows = statement.query_map(params![device.map(|d| d.0), from_ms], |row| {
-                Ok(Event {
-                    id: row.get(0)?,
-                    device,
-                    t_ms: row.get(1)?,
-                    kind: row.get(2)?,
-                    detail: serde_json::from_str(row.get_ref(3)?.as_str()?).unwrap_or_default(),
-                })
-            })?;
-            Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?)
-        })
+        let mut statement = self.0.prepare_cached(&sql)?;
+        let rows = statement.query_map(params![device.map(|d| d.0), from_ms], |row| {
+            Ok(Event {
+                id: row.get(0)?,
+                device,
+                t_ms: row.get(1)?,
+                kind: row.get(2)?,
+                detail: serde_json::from_str(row.get_ref(3)?.as_str()?).unwrap_or_default(),
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?)
     }
 }
 

@@ -95,7 +95,16 @@ impl Meta {
     fn read<T>(&self, f: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         self.readers.with(f)
     }
+
+    /// Looks at the journal as it is now, with several questions that take a lock once.
+    pub fn view<T>(&self, look: impl FnOnce(&View<'_>) -> Result<T>) -> Result<T> {
+        // Ends when it is dropped, also after an error.
+        self.read(|db| look(&View(&*db.unchecked_transaction()?)))
+    }
 }
+
+/// The journal as it was at one moment.
+pub struct View<'a>(&'a Connection);
 
 /// A unique index said no.
 fn conflict(error: rusqlite::Error, what: &'static str) -> Error {

@@ -126,8 +126,8 @@ fn reach(shared: &Shared, wanted: &[(DeviceId, Wanted)], range: TimeRange) -> Re
     shared.chunks.snapshot(|view| {
         let (mut kept_from, mut damaged) = ([Timestamp::MIN; 3], false);
         for (device, _) in wanted {
-            for (tier, kept_from) in Tier::ALL.into_iter().zip(&mut kept_from) {
-                *kept_from = view.kept_from(*device, tier)?.max(*kept_from);
+            for (own, kept_from) in view.kept_from_by_tier(*device)?.into_iter().zip(&mut kept_from) {
+                *kept_from = own.max(*kept_from);
             }
             damaged |= !view.damaged_spans(*device, Tier::Raw, range)?.is_empty();
         }
