@@ -146,7 +146,8 @@ async fn tell_the_time(store: Arc<Store>) {
         let Ok(health) = ticked.await else { continue };
         match &health {
             _ if health == before => {}
-            Health::Ready => tracing::info!("the store takes reports again"),
+            Health::Ready => tracing::info!("the store works again"),
+            Health::Failing(why) => tracing::error!(%why, "the store takes reports, and something fails"),
             Health::ReadOnly(why) => tracing::error!(%why, "the store takes no reports; reading goes on"),
         }
         before = health;

@@ -111,8 +111,7 @@ pub struct InstallArgs {
     /// A service of the whole device, which runs before anybody signs in
     #[arg(long)]
     pub system: bool,
-    /// The user whose OpenClaw it watches, for a service of the whole device [default: the one in
-    /// whose home an OpenClaw is]
+    /// The user whose OpenClaw it watches, for a service of the whole device [default: who called sudo]
     #[arg(long, value_name = "NAME")]
     pub run_as: Option<String>,
     /// Print what would be written and run, and do nothing

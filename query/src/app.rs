@@ -129,7 +129,7 @@ impl App {
             other => {
                 tracing::error!(error = %other, "the store failed");
                 match self.store.health() {
-                    Health::Ready => ApiError::internal(),
+                    Health::Ready | Health::Failing(_) => ApiError::internal(),
                     Health::ReadOnly(_) => {
                         ApiError::unavailable("The server cannot store anything at present.", 10)
                     }

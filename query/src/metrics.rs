@@ -18,10 +18,8 @@ const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub(crate) async fn metrics(call: Call) -> Result<Response, ApiError> {
     call.no_params()?;
     let sockets = call.app.live.open_sockets();
-    let work = move |store: &store::Store| {
-        let ready = store.health() == Health::Ready;
-        Ok(text(ready, sockets, &store.devices(), &store.storage()))
-    };
+    let work =
+        move |store: &store::Store| Ok(text(&store.health(), sockets, &store.devices(), &store.storage()));
     let text = call.app.light(work).await?;
     let mut response = Response::new(Body::new(Bytes::from(text)));
     *response.status_mut() = StatusCode::OK;
@@ -53,11 +51,14 @@ impl Families {
     }
 }
 
-fn text(ready: bool, sockets: usize, devices: &[DeviceView], storage: &StorageStats) -> String {
+fn text(health: &Health, sockets: usize, devices: &[DeviceView], storage: &StorageStats) -> String {
     let mut out = Families(String::new());
     let version = format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
     out.family("info", "gauge", "The server's version.", &[(version, 1)]);
+    let ready = !matches!(health, Health::ReadOnly(_));
     out.gauge("ready", "1 when reports are taken, else 0.", ready.into());
+    let failing = *health != Health::Ready;
+    out.gauge("failing", "1 when reports are not taken or not worked up; /readyz says why.", failing.into());
     let states = [DeviceState::New, DeviceState::Online, DeviceState::Degraded, DeviceState::Offline];
     let by_state = states.map(|state| {
         let count = devices.iter().filter(|device| device.state == state).count();

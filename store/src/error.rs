@@ -106,6 +106,9 @@ pub enum Error {
     /// The database failed.
     #[error("database: {0}")]
     Sqlite(#[from] rusqlite::Error),
+    /// What was asked for cannot be done at present.
+    #[error("{0}")]
+    Failing(crate::Trouble),
     /// A thread of the store has ended.
     #[error("the store is closed")]
     Closed,

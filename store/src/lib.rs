@@ -26,6 +26,7 @@ mod full_disk;
 pub mod fuzz;
 mod gaps;
 mod head;
+mod health;
 mod layer;
 mod limits;
 mod maintain;
@@ -61,6 +62,7 @@ pub use enroll::{
     ENROLL_CODE_LETTERS, ENROLL_CODE_MS, ENROLL_CODES_MAX, ENROLL_LETTERS, EnrollCode, plain_enroll_code,
 };
 pub use error::{Error, Result};
+pub use health::{Health, Trouble};
 pub use limits::{HEAD_FACTOR, Limits};
 pub use open::{OnReplay, Options, Replay};
 pub use presence::{INTERVAL_DEFAULT_MS, SILENCE_MIN_MS};

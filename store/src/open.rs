@@ -296,7 +296,7 @@ fn start(
     let shared = shared.clone();
     let guarded = move || {
         if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
-            shared.poison(name);
+            shared.troubles.poison(name);
         }
     };
     let spawned = std::thread::Builder::new().name(name.into()).spawn(guarded);

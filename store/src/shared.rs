@@ -3,6 +3,7 @@
 use crate::chunk_table::ChunkTable;
 use crate::error::{Error, Result};
 use crate::head::Head;
+use crate::health::Troubles;
 use crate::limits::Limits;
 use crate::maintain::Policy;
 use crate::meta::{self, Meta};
@@ -12,7 +13,6 @@ use crate::retention::Retention;
 use crate::settings::Settings;
 use crate::tail::StoredBatch;
 use crate::types::DeviceId;
-use crate::writer;
 use crate::{LIVE_LOGS_MAX, LogEntry};
 use parking_lot::{Mutex, RwLock};
 use std::collections::VecDeque;
@@ -48,22 +48,10 @@ pub struct Shared {
     pub stopping: AtomicBool,
     /// Something was deleted of which bytes may be left in the files.
     pub unscrubbed: AtomicBool,
-    trouble: Mutex<Trouble>,
+    pub troubles: Troubles,
     live_logs: RwLock<VecDeque<(u64, LogEntry)>>,
     hook: RwLock<Option<Hook>>,
     deleted: Mutex<Vec<DeviceId>>,
-}
-
-const NO_SPACE: &str = "the disk is full; it goes on by itself when there is space";
-
-#[derive(Default)]
-struct Trouble {
-    /// Nothing is written any more until the server is started again.
-    poisoned: Option<String>,
-    /// The last write failed for want of space.
-    no_space: Option<String>,
-    /// The recorder waits for space.
-    recorder_waits: bool,
 }
 
 impl Shared {
@@ -95,7 +83,7 @@ impl Shared {
             damaged_groups: 0,
             stopping: AtomicBool::new(false),
             unscrubbed: AtomicBool::new(false),
-            trouble: Mutex::default(),
+            troubles: Troubles::default(),
             live_logs: RwLock::default(),
             hook: RwLock::default(),
             deleted: Mutex::default(),
@@ -138,60 +126,6 @@ impl Shared {
             record.usage.extend(batch.usage.into_iter().map(|u| (batch.device, u)));
         }
         record
-    }
-
-    /// A commit of the tail failed. Returns the reason for a person.
-    pub fn write_failed(&self, error: &Error) -> String {
-        let mut trouble = self.trouble.lock();
-        if writer::heals(error) {
-            if trouble.no_space.is_none() {
-                tracing::error!("the disk is full: batches are refused until there is space");
-            }
-            return trouble.no_space.get_or_insert(NO_SPACE.into()).clone();
-        }
-        // After a failed sync nobody knows what is on disk: going on would invent data.
-        tracing::error!("writing failed, nothing is stored any more until a restart: {error}");
-        trouble
-            .poisoned
-            .get_or_insert("writing to the disk failed; check the disk and start the server again".into())
-            .clone()
-    }
-
-    /// The recorder's work failed, or succeeded.
-    pub fn note_recording(&self, result: &Result<()>) {
-        self.trouble.lock().recorder_waits = result.as_ref().is_err_and(writer::heals);
-    }
-
-    /// Nothing more can be handed to the recorder: the reason for a person, when it is the want of space.
-    pub fn recording_failed(&self) -> Option<String> {
-        let mut trouble = self.trouble.lock();
-        trouble.recorder_waits.then(|| trouble.no_space.get_or_insert(NO_SPACE.into()).clone())
-    }
-
-    /// A commit of the tail succeeded.
-    pub fn write_succeeded(&self) {
-        if self.trouble.lock().no_space.take().is_some() {
-            tracing::info!("there is space again: batches are stored");
-        }
-    }
-
-    /// Why nothing is written any more until the server is started again.
-    pub fn poisoned(&self) -> Option<String> {
-        self.trouble.lock().poisoned.clone()
-    }
-
-    /// A thread of the store ended by a panic.
-    pub fn poison(&self, thread: &str) {
-        self.trouble
-            .lock()
-            .poisoned
-            .get_or_insert(format!("the {thread} thread failed; start the server again"));
-    }
-
-    /// Why batches are refused at present.
-    pub fn trouble(&self) -> Option<String> {
-        let trouble = self.trouble.lock();
-        trouble.poisoned.clone().or_else(|| trouble.no_space.clone())
     }
 
     /// Log lines for the live feed.

@@ -3,6 +3,7 @@
 use crate::activity::{self, Activity};
 use crate::enroll::EnrollCode;
 use crate::error::{Error, Result};
+use crate::health::{Health, Trouble, Work};
 use crate::maintain::Ask;
 use crate::open::Options;
 use crate::prices::Prices;
@@ -125,7 +126,7 @@ impl Store {
     /// Seals what came so far and waits for it. Blocks.
     ///
     /// # Errors
-    /// `Closed` when the store closes.
+    /// `Closed` when the store closes, `Failing` when it cannot be done at present: it is tried again.
     pub fn seal(&self) -> Result<()> {
         let (closed, sealed) = bounded::<()>(1);
         let senders = self.senders.read().clone().ok_or(Error::Closed)?;
@@ -133,7 +134,10 @@ impl Store {
         drop(senders);
         // Nothing is ever sent: the sender is dropped when it is done, or when the threads end without.
         let _ = sealed.recv();
-        if self.shared.stopping.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+        if self.shared.stopping.load(Ordering::Acquire) {
+            return Err(Error::Closed);
+        }
+        self.shared.troubles.of(Work::Sealing).map_or(Ok(()), |trouble| Err(Error::Failing(trouble)))
     }
 
     /// Does the maintenance that is due at `now` and waits for it. Blocks. Without it the same is done from time to time.
@@ -151,10 +155,10 @@ impl Store {
 
     /// Can batches be taken?
     pub fn health(&self) -> Health {
-        match self.shared.trouble() {
-            Some(reason) => Health::ReadOnly(reason),
-            None if self.senders.read().is_none() => Health::ReadOnly("the server is stopping".into()),
-            None => Health::Ready,
+        match self.shared.troubles.health() {
+            Health::ReadOnly(trouble) => Health::ReadOnly(trouble),
+            _ if self.senders.read().is_none() => Health::ReadOnly(Trouble::Stopping),
+            other => other,
         }
     }
 

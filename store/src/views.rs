@@ -304,12 +304,3 @@ pub struct TierStats {
     /// Oldest row.
     pub oldest_ms: Option<Timestamp>,
 }
-
-/// Can the store take batches?
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Health {
-    /// It can.
-    Ready,
-    /// It cannot; reads go on. The reason is for a person.
-    ReadOnly(String),
-}

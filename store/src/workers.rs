@@ -3,6 +3,7 @@
 
 use crate::error::Result;
 use crate::head::Generation;
+use crate::health::Work;
 use crate::meta::Record;
 use crate::seal;
 use crate::shared::Shared;
@@ -14,16 +15,26 @@ use std::time::Duration;
 /// Records waiting for the recorder at most; then the writer waits.
 pub const RECORDS_MAX: usize = 256;
 
-/// A record with so many things is not joined with another one: what waits for the recorder's transaction waits briefly.
-const RECORD_FULL: usize = 4_096;
+/// A record of so many bytes is not joined with another one: what waits for its transaction waits briefly, and a disk
+/// that is nearly full has room for some of what waits.
+const RECORD_BYTES_FULL: usize = 256 << 10;
 
 /// Pause before a failed step is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Runs until there is no sender.
 pub fn run_sealer(shared: &Shared, generations: &Receiver<ToSeal>) {
-    while let Ok(ToSeal { generation, waiting }) = generations.recv() {
-        if !until_done(shared, "sealing", || seal_one(shared, &generation)) {
+    while let Ok(ToSeal { generation, mut waiting }) = generations.recv() {
+        let step = || {
+            let result = seal_one(shared, &generation);
+            shared.troubles.note(Work::Sealing, &result);
+            if result.is_err() {
+                // Who waits for it is told that it fails: it may take until somebody acts.
+                waiting.clear();
+            }
+            result
+        };
+        if !until_done(shared, "sealing", step) {
             return;
         }
         drop(waiting);
@@ -46,14 +57,16 @@ fn seal_one(shared: &Shared, generation: &Generation) -> Result<()> {
 pub fn run_recorder(shared: &Shared, records: &Receiver<Record>) {
     while let Ok(mut record) = records.recv() {
         // What came during the commit before takes one commit together, and so one sync.
-        while record.len() < RECORD_FULL
+        let mut bytes = record.bytes();
+        while bytes < RECORD_BYTES_FULL
             && let Ok(later) = records.try_recv()
         {
+            bytes += later.bytes();
             record.append(later);
         }
         let step = || {
             let result = record_one(shared, &record);
-            shared.note_recording(&result);
+            shared.troubles.note(Work::Recording, &result);
             result
         };
         if !until_done(shared, "recording", step) {

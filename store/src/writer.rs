@@ -4,6 +4,7 @@
 //! only then replies. What is in the channel belongs to it: whoever waits for a reply may go away.
 
 use crate::error::Error;
+use crate::health::{Trouble, Work};
 use crate::shared::Shared;
 use crate::tail::{StoredBatch, Tail};
 use crate::types::{Batch, Origin, Receipt, Rejected, Reply, Timestamp};
@@ -93,6 +94,10 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => {
                     if !self.waiting.is_empty() {
                         self.close_generation();
+                    }
+                    if self.shared.troubles.of(Work::Sealing).is_some() {
+                        // Nobody waits for what may never come: they are told, and it is tried again.
+                        self.waiting.clear();
                     }
                     self.close_if_full();
                     self.forget();
@@ -197,24 +202,24 @@ impl Writer {
             return;
         }
         let (generation, ..) = self.shared.head.open_generation();
-        if let Some(reason) = self.shared.poisoned() {
-            return self.refuse(group, &reason);
+        if let Some(trouble) = self.shared.troubles.poisoned() {
+            return self.refuse(group, &trouble);
         }
         // Never wait for the recorder: whoever sent these reports waits for an answer.
         if self.to_record.is_full() {
-            return match self.shared.recording_failed() {
-                Some(reason) => self.refuse(group, &reason),
+            return match self.shared.troubles.refused_by_recorder() {
+                Some(trouble) => self.refuse(group, &trouble),
                 None => self.refuse_with(group, &Rejected::Overloaded { retry_after_ms: RETRY_AFTER_MS }),
             };
         }
         let id = match self.tail.append(generation, &group.batches, &group.frames, &self.shared.dictionary) {
             Ok(id) => id,
             Err(error) => {
-                let reason = self.shared.write_failed(&error);
-                return self.refuse(group, &reason);
+                let trouble = self.shared.troubles.write_failed(&error);
+                return self.refuse(group, &trouble);
             }
         };
-        self.shared.write_succeeded();
+        self.shared.troubles.write_succeeded();
         for batch in &group.batches {
             if let Some(origin) = &batch.origin {
                 self.seen.insert(batch.device, origin, batch.received_ms);
@@ -241,8 +246,8 @@ impl Writer {
         }
     }
 
-    fn refuse(&self, group: Pending, reason: &str) {
-        self.refuse_with(group, &Rejected::Unavailable { reason: reason.to_string() });
+    fn refuse(&self, group: Pending, trouble: &Trouble) {
+        self.refuse_with(group, &Rejected::Unavailable { reason: trouble.to_string() });
     }
 
     fn refuse_with(&self, group: Pending, why: &Rejected) {

@@ -122,6 +122,24 @@ export async function badInput({ checks, server, page, watch, shoot }: Stage): P
     await context.close();
   });
 
+  await checks.run('a server with a full disk, or with work that fails, says so above every view', async () => {
+    const said = { ready: false, reason: 'the disk is full', code: 'disk_full' };
+    watch.expected.push(/status of 503.*\/readyz/);
+    await page.route('**/readyz', (route) => route.fulfill({ status: said.ready ? 200 : 503, json: said }));
+    await page.goto(`${server.web}/logs`);
+    const notice = page.locator(at('server-trouble'));
+    await notice.filter({ hasText: 'its disk is full' }).waitFor();
+    await shoot('server-disk-full');
+    const look = () => page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+    Object.assign(said, { ready: true, reason: 'the moon is <b>full</b>', code: 'full_moon' });
+    await look();
+    await notice.filter({ hasText: 'the moon is <b>full</b>' }).waitFor();
+    Object.assign(said, { reason: null, code: null });
+    await look();
+    await notice.waitFor({ state: 'detached' });
+    await page.unroute('**/readyz');
+  });
+
   await checks.run('a session that ends while a dialog is open leads to the sign-in and back', async () => {
     await page.goto(`${server.web}/?q=hostile`);
     await rowOf(page, DEVICE).waitFor();

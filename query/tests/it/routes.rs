@@ -70,7 +70,7 @@ async fn before_the_first_account_the_api_is_closed_and_the_page_is_not() {
     let view = send(server.addr, "GET", "/setup?token=x", &[("accept", "text/html")], b"").await;
     assert_eq!((view.status, view.header("content-type")), (200, Some("text/html; charset=utf-8")));
     assert_eq!(server.get("/healthz").await.expect(200), json!({"status": "ok"}));
-    assert_eq!(server.get("/readyz").await.expect(200), json!({"ready": true, "reason": null}));
+    assert_eq!(server.get("/readyz").await.expect(200), json!({"ready": true, "reason": null, "code": null}));
 }
 
 #[track_caller]

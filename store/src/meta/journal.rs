@@ -33,9 +33,11 @@ impl Record {
         self.logs.is_empty() && self.usage.is_empty() && self.happenings.is_empty() && self.filled.is_empty()
     }
 
-    /// How many things it has to write down.
-    pub fn len(&self) -> usize {
-        self.logs.len() + self.usage.len() + self.happenings.len() + self.filled.len()
+    /// About how many bytes it takes to write it down.
+    pub fn bytes(&self) -> usize {
+        const EACH: usize = 128;
+        let things = self.logs.len() + self.usage.len() + self.happenings.len() + self.filled.len();
+        things * EACH + self.logs.iter().map(|(_, line)| line.message.len()).sum::<usize>()
     }
 
     /// Adds what is to be recorded after it, so that both take one commit.
@@ -203,6 +205,6 @@ mod tests {
         let ranges: Vec<(u32, i64, i64, u64)> =
             record.filled.iter().map(|f| (f.device.0, f.range.start(), f.range.end(), f.rows)).collect();
         assert_eq!(ranges, [(1, 0, 10, 1), (2, 0, 20, 2), (1, 40, 50, 1)]);
-        assert_eq!(record.len(), 5);
+        assert_eq!(record.bytes(), 5 * 128 + "first".len() + "second".len());
     }
 }

@@ -4,7 +4,7 @@ use crate::{append, batch, profile, samples};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use store::{Health, Level, LogLine, NewSession, Options, RangeQuery, Rejected, Store, TimeRange};
+use store::{Health, Level, LogLine, NewSession, Options, RangeQuery, Rejected, Store, TimeRange, Trouble};
 
 const NOW: i64 = 1_795_343_922_420;
 const DISK_BYTES: u64 = 12 << 20;
@@ -89,11 +89,7 @@ fn a_full_disk_refuses_reads_on_and_heals() {
             }
         }
         assert!(matches!(refused, Some(Rejected::Unavailable { .. })), "{refused:?}");
-        assert!(
-            matches!(store.health(), Health::ReadOnly(why) if why.contains("disk is full")),
-            "{:?}",
-            store.health()
-        );
+        assert!(matches!(store.health(), Health::ReadOnly(Trouble::DiskFull)), "{:?}", store.health());
         assert_eq!(rows(&store, device), stored, "reads go on");
         assert!(
             store.session(&[9; 32], NOW + 3_600_000 * (round + 1)).unwrap().is_some(),
@@ -113,7 +109,9 @@ fn a_full_disk_refuses_reads_on_and_heals() {
             std::thread::yield_now();
         }
         stored.push(NOW + from + 50_000);
-        assert_eq!(store.health(), Health::Ready);
+        // What could not be recorded meanwhile may need more room than there is.
+        let health = store.health();
+        assert!(matches!(health, Health::Ready | Health::Failing(Trouble::DiskFull)), "{health:?}");
     }
     // Full once more, and ended: what was acknowledged is there in a larger place.
     drop(store);

@@ -86,6 +86,8 @@ export const api = {
   setPrices: (table: Pick<model.Prices, 'prices' | 'default'>) => send('PUT', '/prices', model.prices, table),
   settings: (signal?: AbortSignal) => get('/settings', {}, model.settings, signal),
   editSettings: (change: { time_zone?: string | null; retention?: object }) => send('PATCH', '/settings', model.settings, change),
+  /** Outside of `/api/v1`: 503 with the same body when reports are not taken. */
+  readiness: (signal?: AbortSignal) => fetched('/readyz', { method: 'GET' }, model.readiness, signal, [503]),
   storage: (signal?: AbortSignal) => get('/storage', {}, model.storage, signal),
   events: (parameters: Parameters, signal?: AbortSignal) => get('/events', parameters, model.eventPage, signal),
 };
@@ -111,12 +113,23 @@ function send<T>(method: 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: Known, decod
   return call(path, { method, headers, body: JSON.stringify(body) }, decoder);
 }
 
-async function call<T>(path: string, init: RequestInit, decoder: Decoder<T>, signal?: AbortSignal): Promise<T> {
+function call<T>(path: string, init: RequestInit, decoder: Decoder<T>, signal?: AbortSignal): Promise<T> {
+  return fetched(`/api/v1${path}`, init, decoder, signal);
+}
+
+/** `answers`: statuses that bring a body of the same kind as 200. */
+async function fetched<T>(
+  path: string,
+  init: RequestInit,
+  decoder: Decoder<T>,
+  signal?: AbortSignal,
+  answers: readonly number[] = [],
+): Promise<T> {
   const timeout = AbortSignal.timeout(ANSWER_MS_MAX);
   let answer: Response;
   let body: unknown;
   try {
-    answer = await fetch(`/api/v1${path}`, {
+    answer = await fetch(path, {
       ...init,
       credentials: 'same-origin',
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
@@ -128,7 +141,7 @@ async function call<T>(path: string, init: RequestInit, decoder: Decoder<T>, sig
     if (signal?.aborted) throw error;
     throw new ApiError(0, 'network', String(error));
   }
-  if (!answer.ok) throw refused(answer.status, body, path);
+  if (!answer.ok && !answers.includes(answer.status)) throw refused(answer.status, body, path);
   try {
     return decode(decoder, body);
   } catch (error) {
@@ -145,7 +158,7 @@ function refused(status: number, body: unknown, path: string): ApiError {
     refusal = new ApiError(status, status === 401 ? 'unauthorized' : 'unreadable', `HTTP ${status}`);
   }
   // A wrong password is 401 as well; that one the sign-in view answers itself.
-  if (status === 401 && path !== '/session') onSessionEnd();
+  if (status === 401 && path !== '/api/v1/session') onSessionEnd();
   return refusal;
 }
 

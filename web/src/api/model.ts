@@ -40,6 +40,10 @@ export const session = object({
 });
 export type Session = Of<typeof session>;
 
+/** What keeps the server from its work; a word this page does not know yet comes with the server's own sentence. */
+export const readiness = object({ ready: boolean, reason: nullable(string), code: nullable(string) });
+export type Readiness = Of<typeof readiness>;
+
 const text = nullable(string);
 
 const facts = withDefault(
@@ -240,7 +244,7 @@ export const storage = object({
   damaged_chunks: withDefault(number, () => 0),
   damaged_bytes: withDefault(number, () => 0),
   damaged_groups: withDefault(number, () => 0),
-  reports_refused: withDefault(number, () => 0),
+  rows_refused: withDefault(number, () => 0),
 });
 export type Storage = Of<typeof storage>;
 

@@ -1,13 +1,17 @@
 //! A write or a sync fails, once: what that costs, and that it costs nothing that was acknowledged.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
-use store::{Health, Options, Rejected, Store};
+use store::{Error, Health, Options, Rejected, Store, Trouble};
 
 use super::disk::{Disk, Fault, What};
 use super::law::{Device, assert_holds, assert_rows_hold, report};
 use super::{HOUR_MS, START, assert_sound, number, restored, vfs};
 use crate::{append, profile};
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 const FILES: [&str; 6] = ["tail.db", "tail.db-wal", "chunks.db", "chunks.db-wal", "meta.db", "meta.db-wal"];
 const KINDS: [What; 4] = [What::Sync, What::Write, What::TornWrite, What::FullWrite];
@@ -37,7 +41,7 @@ fn outcome(fault: Fault, seals: bool, seed: u64) -> (BTreeSet<u64>, bool) {
                 Err(other) => panic!("{told}: {other}"),
             }
             if seals && n % 8 == 7 {
-                store.seal().unwrap();
+                sealed(&store, &told);
                 store.maintain(START + n as i64).unwrap();
                 store.tick(START + n as i64 * HOUR_MS);
             }
@@ -49,7 +53,9 @@ fn outcome(fault: Fault, seals: bool, seed: u64) -> (BTreeSet<u64>, bool) {
         assert_rows_hold(&store, &shown, &format!("{told}, before the end"));
         match store.health() {
             Health::Ready => assert!(refused.len() <= 1, "{told}: {refused:?}"),
-            Health::ReadOnly(why) => assert!(why.contains("start the server again"), "{told}: {why}"),
+            Health::ReadOnly(trouble) => assert_eq!(trouble, Trouble::WriteFailed, "{told}"),
+            // The fault comes once: the next try succeeds, a second later.
+            Health::Failing(trouble) => assert!(refused.len() <= 1, "{told}: {trouble}"),
         }
     }
     vfs::remove(folder.path());
@@ -69,6 +75,46 @@ fn outcome(fault: Fault, seals: bool, seed: u64) -> (BTreeSet<u64>, bool) {
     store.close();
     assert_holds(&store, &device, &format!("{told}, sent again"));
     (refused, disk.faults_met() > 0)
+}
+
+/// Seals; when the fault is met meanwhile it is tried again a second later.
+fn sealed(store: &Store, told: &str) {
+    let patience = Instant::now() + PATIENCE;
+    loop {
+        match store.seal() {
+            Ok(()) => return,
+            Err(Error::Failing(Trouble::Sealing | Trouble::DiskFull)) if Instant::now() < patience => {
+                std::thread::yield_now();
+            }
+            Err(other) => panic!("{told}: {other}"),
+        }
+    }
+}
+
+#[test]
+fn a_seal_that_fails_is_told_and_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Store::open(Options::new(folder.path()), START).unwrap());
+    let fault = Fault { file: "chunks.db-wal", what: What::Write, after: 2 };
+    let disk = Disk::insert(folder.path(), 0, Some(fault), 1);
+    let store = Store::open(Options::new(folder.path()), START).unwrap();
+    let mut device = Device::new(store.add_device(profile("one"), [1; 32], START).unwrap());
+    append(&store, report(device.id, 1, START)).unwrap();
+    device.sent.insert(1);
+    device.acknowledged.lock().unwrap().insert(1);
+    let answer = store.seal();
+    assert!(matches!(answer, Err(Error::Failing(Trouble::Sealing))), "{answer:?}");
+    assert_eq!(store.health(), Health::Failing(Trouble::Sealing));
+    assert_eq!(disk.faults_met(), 1);
+    append(&store, report(device.id, 2, START)).unwrap();
+    device.sent.insert(2);
+    device.acknowledged.lock().unwrap().insert(2);
+    assert_holds(&store, &device, "while it fails");
+    sealed(&store, "again");
+    assert_eq!(store.health(), Health::Ready);
+    assert_holds(&store, &device, "sealed");
+    drop(store);
+    vfs::remove(folder.path());
 }
 
 #[test]

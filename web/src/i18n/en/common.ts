@@ -35,6 +35,16 @@ export const common = {
     yesterday: 'Yesterday',
     print: 'Print',
   },
+  server: {
+    refusing: 'The server takes no reports: {what} What it has can be read, and the devices keep what they cannot send.',
+    failing: 'The server takes reports, but something fails: {what}',
+    disk_full: 'its disk is full. It goes on by itself once there is space.',
+    write_failed: 'writing to its disk failed. Check the disk and start the server again.',
+    thread_ended: 'a part of it stopped. Start it again; its log says what happened.',
+    stopping: 'it is being stopped.',
+    sealing: 'new figures cannot be put into their files. Its log says why; stop it and run its check.',
+    recording: 'tokens, logs and events cannot be recorded. Its log says why; stop it and run its check.',
+  },
   live: {
     on: 'Live',
     on_hint: 'Values arrive as devices report them',

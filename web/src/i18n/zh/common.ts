@@ -38,6 +38,16 @@ export const common: Translated<typeof english> = {
     yesterday: '昨天',
     print: '打印',
   },
+  server: {
+    refusing: '服务器暂不接收上报：{what}已有的数据仍可查看，设备会自行保留未能发送的内容。',
+    failing: '服务器仍在接收上报，但有一处出了问题：{what}',
+    disk_full: '磁盘已满，腾出空间后会自动恢复。',
+    write_failed: '写入磁盘失败，请检查磁盘并重新启动服务器。',
+    thread_ended: '有一个部分停止了工作，请重新启动服务器，原因见其日志。',
+    stopping: '服务器正在停止。',
+    sealing: '新数据无法写入数据文件，原因见服务器日志；请停止服务器并运行其 check 命令。',
+    recording: 'token、日志和事件无法记录，原因见服务器日志；请停止服务器并运行其 check 命令。',
+  },
   live: {
     on: '实时',
     on_hint: '设备一上报，数值就会更新',
