@@ -161,7 +161,11 @@ impl Writer {
         let (_, _, open_samples, _) = self.shared.head.open_generation();
         if open_samples >= self.shared.limits.head_samples_max() {
             self.shared.refused.fetch_add(1, Ordering::Relaxed);
-            reply(Err(Rejected::Overloaded { retry_after_ms: RETRY_AFTER_MS }));
+            // Behind with sealing, or unable to: the second does not pass by itself.
+            reply(Err(match self.shared.troubles.of(Work::Sealing) {
+                Some(trouble) => Rejected::Unavailable { reason: trouble.to_string() },
+                None => Rejected::Overloaded { retry_after_ms: RETRY_AFTER_MS },
+            }));
             return;
         }
         let Some((stored, columns_refused)) = self.intern(batch) else {

@@ -97,11 +97,36 @@ fn a_head_that_filled_while_another_was_sealed_is_sealed_by_itself() {
             Err(why) => break why,
         }
     };
-    assert!(matches!(refused, Rejected::Overloaded { .. }), "{refused}");
+    assert!(matches!(refused, Rejected::Overloaded { .. } | Rejected::Unavailable { .. }), "{refused}");
     assert_eq!(store.storage().head_samples, 100 + 300);
     holding.execute_batch("ROLLBACK").unwrap();
     let patience = Instant::now() + Duration::from_secs(20);
     while let Err(why) = append(&store, report(stored)) {
+        assert!(Instant::now() < patience, "{why}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_head_that_is_full_because_it_cannot_be_sealed_is_refused_with_the_reason() {
+    let (store, device, dir) = store(Limits { head_samples: 100, ..Limits::default() });
+    let other = rusqlite::Connection::open(dir.path().join("chunks.db")).unwrap();
+    other.execute_batch("ALTER TABLE chunk RENAME TO hidden").unwrap();
+    let patience = Instant::now() + Duration::from_secs(20);
+    let mut stored = 0;
+    let reason = loop {
+        match append(&store, samples(device, NOW, "load1", &[(NOW + stored, 1.0)])) {
+            Ok(_) => stored += 1,
+            // The head is full before the seal has failed.
+            Err(Rejected::Overloaded { .. }) => std::thread::yield_now(),
+            Err(Rejected::Unavailable { reason }) => break reason,
+            Err(other) => panic!("{other}"),
+        }
+        assert!(Instant::now() < patience, "nobody said why");
+    };
+    assert!(reason.contains("cannot be put into chunks"), "{reason}");
+    other.execute_batch("ALTER TABLE hidden RENAME TO chunk").unwrap();
+    while let Err(why) = append(&store, samples(device, NOW, "load1", &[(NOW + stored, 1.0)])) {
         assert!(Instant::now() < patience, "{why}");
         std::thread::yield_now();
     }
