@@ -290,6 +290,22 @@ fn rollups_of_one_sample_a_step_cost_what_the_sample_costs() {
 }
 
 #[test]
+fn a_counter_beyond_2_to_the_53_costs_what_a_small_one_does() {
+    let t: Vec<i64> = (0..720).map(|i| i * 10_000).collect();
+    // Doubles of this size are 256 apart: the steps of a counter that an agent read as a double.
+    let from = |start: f64| {
+        let steps = (0..720u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54) * 256);
+        let values = steps.scan(start, |at, step| {
+            *at += step as f64;
+            Some(*at)
+        });
+        bytes_of(&t, &[ColumnIn { kind: Kind::Counter, ..gauge(1, values.collect()) }])
+    };
+    let (small, large) = (from(0.0), from(2f64.powi(60)));
+    assert!(large <= small + small / 10, "{large} bytes, {small} for the small one");
+}
+
+#[test]
 fn a_mirror_that_is_off_now_and_then_costs_what_is_off() {
     let t: Vec<i64> = (0..1_000).map(|i| 1_000 * i).collect();
     let values: Vec<f64> = (0..1_000).map(|i| f64::from(i * i % 1_009) / 9.999).collect();
