@@ -1,9 +1,11 @@
-//! This device's clock: times of samples that go on whatever somebody does to it, and how far it is
-//! from the server's.
+//! This device's clock: times of samples that go on whatever somebody does to it, how far it is from the
+//! server's, and the server's time for samples where it is plainly wrong.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::log;
 
 /// A clock that was set back further than this was wrong by more than the server accepts of the future:
 /// then the new time counts at once, and the order of samples breaks this once.
@@ -33,6 +35,13 @@ impl SampleClock {
     }
 }
 
+/// From how far on a clock counts as wrong: samples then get the server's time, which would otherwise refuse
+/// those of the future and show the others where nobody looks.
+pub const WRONG_MS: i64 = 60_000;
+/// A clock that was wrong is right again when it is nearer than this.
+const RIGHT_MS: i64 = 30_000;
+/// A clock that went on by so much more or less than time did was set, or the device slept.
+const STEP_MS: i64 = 2_000;
 /// Answers that the offset is taken from.
 const ANSWERS_MAX: usize = 64;
 /// For how long an answer counts: clocks drift apart by some milliseconds meanwhile.
@@ -48,6 +57,8 @@ const ANSWERS_FOR: Duration = Duration::from_secs(900);
 #[derive(Clone, Debug, Default)]
 pub struct Offset {
     answers: VecDeque<Bounds>,
+    seen: Option<(Instant, i64)>,
+    wrong: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +101,32 @@ impl Offset {
         let half = high.saturating_sub(low) / 2;
         Some((low.saturating_add(half), half))
     }
+
+    /// The time that a sample of now gets, when this device's clock says `wall_ms`: that, or the server's
+    /// where it is further off than [`WRONG_MS`] for certain.
+    pub fn time(&mut self, now: Instant, wall_ms: i64) -> i64 {
+        if let Some((then, then_ms)) = self.seen.replace((now, wall_ms)) {
+            let elapsed = now.saturating_duration_since(then).as_millis();
+            let expected_ms = then_ms.saturating_add(i64::try_from(elapsed).unwrap_or(i64::MAX));
+            if wall_ms.saturating_sub(expected_ms).saturating_abs() > STEP_MS {
+                // The answers are about another time; the next one is believed again.
+                self.answers.clear();
+            }
+        }
+        let Some((ms, error_ms)) = self.ms() else {
+            self.wrong = false;
+            return wall_ms;
+        };
+        let limit_ms = if self.wrong { RIGHT_MS } else { WRONG_MS };
+        self.wrong = ms.saturating_abs().saturating_sub(error_ms) > limit_ms;
+        if self.wrong { wall_ms.saturating_add(ms) } else { wall_ms }
+    }
+
+    /// How this clock is wrong, as reports have it; nothing if it is right, or not known to be wrong.
+    pub fn wrong(&self) -> Option<&'static str> {
+        let (ms, _) = self.ms().filter(|_| self.wrong)?;
+        Some(if ms > 0 { "behind" } else { "ahead" })
+    }
 }
 
 /// An [`Offset`] that threads share.
@@ -105,6 +142,29 @@ impl ServerClock {
     /// As [`Offset::ms`].
     pub fn ms(&self) -> Option<(i64, i64)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).ms()
+    }
+
+    /// As [`Offset::time`]. A clock that is found wrong, or right again, is said.
+    pub fn time(&self, now: Instant, wall_ms: i64) -> i64 {
+        let mut offset = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = offset.wrong();
+        let t_ms = offset.time(now, wall_ms);
+        match offset.wrong() {
+            after if after == before => {}
+            Some(word) => log::warn(format_args!(
+                "this device's clock is {} s {word} of the server's: samples get the server's time; set the clock, \
+                 or let the network set it (`timedatectl set-ntp true`)",
+                t_ms.abs_diff(wall_ms) / 1_000,
+            )),
+            None if offset.ms().is_some() => log::info("this device's clock is right again"),
+            None => {}
+        }
+        t_ms
+    }
+
+    /// As [`Offset::wrong`].
+    pub fn wrong(&self) -> Option<&'static str> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).wrong()
     }
 }
 
@@ -173,6 +233,54 @@ mod tests {
             assert!((ms - true_ms).abs() <= error && error < 60, "{true_ms}: {ms} ± {error}");
         }
         assert_eq!(Offset::default().ms(), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_plainly_wrong_lends_samples_the_servers_time() {
+        let start = Instant::now();
+        let check = |true_ms: i64, wrong: Option<&str>| {
+            let mut offset = Offset::default();
+            let wall = |elapsed: i64| 1_795_531_503_210 + elapsed;
+            let at = |elapsed: i64| start + Duration::from_millis(elapsed as u64);
+            assert_eq!(
+                (offset.time(at(0), wall(0)), offset.wrong()),
+                (wall(0), None),
+                "nothing is known yet"
+            );
+            observed(&mut offset, start, true_ms, 9, 10_137);
+            let (ms, error_ms) = offset.ms().unwrap();
+            let expected = wall(100_000) + if wrong.is_some() { ms } else { 0 };
+            assert_eq!(
+                (offset.time(at(100_000), wall(100_000)), offset.wrong()),
+                (expected, wrong),
+                "{true_ms}"
+            );
+            assert!(wrong.is_none() || (expected - wall(100_000) - true_ms).abs() <= error_ms);
+            // Somebody sets the clock: until the next answer nobody knows better than it.
+            let set = wall(105_000) + true_ms;
+            if true_ms.abs() > STEP_MS {
+                assert_eq!((offset.time(at(105_000), set), offset.wrong()), (set, None), "{true_ms}");
+            }
+        };
+        for right in [0, -2_500, 59_000, -59_000] {
+            check(right, None);
+        }
+        check(-3_600_000, Some("ahead"));
+        check(86_400_000 * 365, Some("behind"));
+    }
+
+    #[test]
+    fn a_clock_on_the_border_does_not_flutter() {
+        let (mut offset, start) = (Offset::default(), Instant::now());
+        let wall = 1_795_531_503_210;
+        for (true_ms, wrong) in
+            [(59_000, false), (63_000, true), (45_000, true), (28_000, false), (59_000, false)]
+        {
+            offset.answers.clear();
+            observed(&mut offset, start, true_ms, 1, 1);
+            offset.time(start, wall);
+            assert_eq!(offset.wrong().is_some(), wrong, "{true_ms}");
+        }
     }
 
     #[test]

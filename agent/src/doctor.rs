@@ -13,7 +13,7 @@ use wire::{ErrorBody, JSON_CONTENT_TYPE};
 
 use crate::args::Args;
 use crate::calendar::http_date;
-use crate::clock::Offset;
+use crate::clock::{Offset, WRONG_MS};
 use crate::config::server::{Server, is_public};
 use crate::config::{Config, Destination, StateDir, Surroundings};
 use crate::openclaw::Watcher;
@@ -30,8 +30,6 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 const CLOCK_REQUESTS: usize = 4;
 /// A clock that is off by less is good enough for charts.
 const CLOCK_GOOD_MS: i64 = 2_000;
-/// A clock that is ahead by more has its samples refused.
-const CLOCK_REFUSED_MS: i64 = 600_000;
 
 /// How a part is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -260,8 +258,9 @@ impl Doctor<'_> {
         let fix = "set this device's clock by the network: `timedatectl set-ntp true`, or the system's date settings";
         match ms.saturating_abs().saturating_sub(error_ms) {
             off if off <= CLOCK_GOOD_MS => self.say(Verdict::Good, "clock", &text, ""),
-            off if off > CLOCK_REFUSED_MS && !behind => {
-                self.say(Verdict::Bad, "clock", &format!("{text}: samples of the future are refused"), fix);
+            off if off > WRONG_MS => {
+                let text = format!("{text}: samples get the server's time, OpenClaw's logs and jobs do not");
+                self.say(Verdict::Bad, "clock", &text, fix);
             }
             _ => self.say(Verdict::Note, "clock", &text, fix),
         }

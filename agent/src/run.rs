@@ -99,14 +99,15 @@ pub fn run(
         if let Some((ms, _)) = clock.ms() {
             sample.gauge("clock_offset_ms", ms as f64);
         }
-        pending.push(times.time(now, unix_ms()), &sample);
+        pending.push(times.time(now, clock.time(now, unix_ms())), &sample);
         // A report that is due at the same moment as a sample holds that sample.
         let due = now >= reports.next;
         if due {
             reports.advance(now);
         }
         if due || shared.is_live() || pending.is_full() || logs.is_full() {
-            let report = pending.take(&facts, &view, shared.usage.state(), config.interval_s);
+            let mut report = pending.take(&facts, &view, shared.usage.state(), config.interval_s);
+            report.states.extend(clock.wrong().map(|word| ("clock".to_string(), word.to_string())));
             enqueue_with_logs(&shared, report, &logs, state_dir);
         }
     }

@@ -95,8 +95,9 @@ pub(crate) struct DeviceBody<'a> {
     /// (`1_of_2_running`). `gateway_failing`: the part that a degraded one names. `gateway_end`: how one that is gone
     /// ended, `clean_stop`, `forced_stop`, `start_failed` or `killed`. `usage`: how reading its transcripts goes, `ok`,
     /// `catching_up`, `partial`, `none`, `quiet` (users write and no usage comes), `unreadable` or `unknown_schema`.
-    /// `usage_why`: why they are unreadable, `denied`, `damaged`, `gone`, `locked` or `failed`. A newer agent
-    /// may say more.
+    /// `usage_why`: why they are unreadable, `denied`, `damaged`, `gone`, `locked` or `failed`. `clock`:
+    /// `ahead` or `behind` where its clock is so wrong that its samples get the server's time. A newer agent may say
+    /// more.
     #[schema(value_type = BTreeMap<String, String>)]
     states: Texts<'a>,
     /// Time of its newest row.

@@ -7,6 +7,9 @@ use crate::types::{DeviceId, TimeRange, Timestamp};
 /// The metric in which an agent says how far the server's clock is from its own, milliseconds.
 pub const CLOCK_OFFSET_METRIC: &str = "clock_offset_ms";
 
+/// The state by which an agent says that its clock is wrong and that its rows have the server's time.
+pub const CLOCK_STATE: &str = "clock";
+
 /// Rows that are younger than this when they arrive are never late, milliseconds.
 pub const LATE_MS_MIN: i64 = 60_000;
 
@@ -40,17 +43,22 @@ impl Filled {
     }
 }
 
-/// The late ones of a report's rows. `offset_ms` is how far the server's clock is from the device's.
+/// The late ones of a report's rows: those that are old for this device, and those of a time in which nobody could hear
+/// it, however short ago that was. `heard_from_ms` is when it could be heard again, `offset_ms` how far the server's
+/// clock is from the device's.
 pub fn filled(
     device: DeviceId,
     t_ms: &[Timestamp],
     received_ms: Timestamp,
     interval_ms: u32,
     offset_ms: i64,
+    heard_from_ms: Timestamp,
 ) -> Option<Filled> {
     // As long as a device may be silent without being offline, its rows may take that long.
     let slack_ms = silence_allowed_ms(interval_ms).max(LATE_MS_MIN);
-    let before = received_ms.saturating_sub(slack_ms).saturating_sub(offset_ms);
+    // The first report of a device that is heard again holds rows of one interval, as any report does.
+    let unheard = heard_from_ms.saturating_sub(i64::from(interval_ms));
+    let before = received_ms.saturating_sub(slack_ms).max(unheard).saturating_sub(offset_ms);
     let late = || t_ms.iter().copied().filter(|t| *t < before);
     let (first, last) = (late().min()?, late().max()?);
     let range = TimeRange::new(first, last.saturating_add(i64::from(interval_ms.max(1))))?;
@@ -81,8 +89,21 @@ mod tests {
 
     #[track_caller]
     fn check(ages_s: &[i64], interval_s: u32, offset_ms: i64, expected: Option<(i64, i64, u64)>) {
+        check_heard(3_600, ages_s, interval_s, offset_ms, expected);
+    }
+
+    /// Of a device that has been heard for so many seconds.
+    #[track_caller]
+    fn check_heard(
+        heard_s: i64,
+        ages_s: &[i64],
+        interval_s: u32,
+        offset_ms: i64,
+        expected: Option<(i64, i64, u64)>,
+    ) {
         let t_ms: Vec<i64> = ages_s.iter().map(|age| NOW - age * 1_000 - offset_ms).collect();
-        let found = filled(DeviceId(1), &t_ms, NOW, interval_s * 1_000, offset_ms);
+        let heard = NOW - heard_s * 1_000;
+        let found = filled(DeviceId(1), &t_ms, NOW, interval_s * 1_000, offset_ms, heard);
         let age_s = |t: i64| (NOW - offset_ms - t) / 1_000;
         assert_eq!(found.map(|f| (age_s(f.range.start()), age_s(f.range.end()), f.rows)), expected);
     }
@@ -111,6 +132,14 @@ mod tests {
         assert!(!joined.join(&filled(2, 300, 400, 1_003)), "another device");
         assert!(!joined.join(&filled(1, 311, 400, 1_003)), "something is missing in between");
         assert!(!joined.join(&filled(1, 20, 89, 1_003)), "something is missing in between");
+    }
+
+    #[test]
+    fn rows_of_an_outage_are_late_up_to_its_end() {
+        check_heard(0, &[0, 5, 10], 10, 0, None);
+        check_heard(0, &[0, 5, 11, 30], 10, 0, Some((30, 1, 2)));
+        check_heard(20, &[0, 25, 31], 10, 0, Some((31, 21, 1)));
+        check_heard(0, &[30], 10, 600_000, Some((30, 20, 1)));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The devices in memory: who they are, their newest values, their state, and what changed since when.
 
 use crate::activity::Known;
-use crate::filled::{CLOCK_OFFSET_METRIC, Filled, filled};
+use crate::filled::{CLOCK_OFFSET_METRIC, CLOCK_STATE, Filled, filled};
 use crate::metrics::Dictionary;
 use crate::presence::{self, Interval};
 use crate::spark::{SPARK_METRIC, Spark};
@@ -46,6 +46,10 @@ struct Device {
     interval: Interval,
     series: HashMap<u32, Kind, RandomState>,
     latest_ms: Option<Timestamp>,
+    /// When a row came that was newer than all before.
+    advanced_ms: Timestamp,
+    /// When it was heard again after it had been offline.
+    back_ms: Timestamp,
     latest: HashMap<u32, (Timestamp, f64), RandomState>,
     spark: Spark,
     watched_until: Timestamp,
@@ -224,11 +228,12 @@ impl Registry {
     pub fn apply(&self, batches: &[StoredBatch], dictionary: &Dictionary) -> Applied {
         let names = Names::of(dictionary);
         let mut applied = Applied::default();
+        let started_ms = self.started_ms.load(Ordering::Relaxed);
         let mut devices = self.devices.write();
         let version = self.next_version();
         for batch in batches {
             if let Some(device) = devices.get_mut(&batch.device) {
-                let filled = device.apply(batch, names, &mut applied.happenings);
+                let filled = device.apply(batch, names, started_ms, &mut applied.happenings);
                 applied.filled.extend(filled);
                 device.version = version;
             }
@@ -348,6 +353,8 @@ impl Device {
             record,
             series: HashMap::default(),
             latest_ms: None,
+            advanced_ms: Timestamp::MIN,
+            back_ms: Timestamp::MIN,
             latest: HashMap::default(),
             spark: Spark::default(),
             watched_until: Timestamp::MIN,
@@ -361,13 +368,18 @@ impl Device {
         &mut self,
         batch: &StoredBatch,
         names: Names,
+        started_ms: Timestamp,
         happenings: &mut Vec<Happening>,
     ) -> Option<Filled> {
         let now = batch.received_ms;
         let version_before = self.record.status.agent_version.clone();
         self.note(batch, names);
+        // An agent that knows its clock to be wrong has put that right in the times of its rows.
+        let clock_is_right = batch.states.iter().any(|(name, _)| name == CLOCK_STATE);
+        let offset = names.clock_offset.and_then(|metric| self.latest.get(&metric));
+        let offset_ms = offset.filter(|_| !clock_is_right).map_or(0, |(_, ms)| *ms as i64);
         let status = &self.record.status;
-        if let (Some(from), Some(to)) = (version_before, &batch.agent_version)
+        if let (Some(from), Some(to)) = (version_before, &status.agent_version)
             && from != *to
         {
             happenings.push(Happening {
@@ -381,9 +393,9 @@ impl Device {
         if state != status.state || reason != status.reason {
             self.enter(state, reason, now, happenings);
         }
-        let offset = names.clock_offset.and_then(|metric| self.latest.get(&metric));
-        let offset_ms = offset.map_or(0, |(_, ms)| *ms as i64);
-        filled(batch.device, &batch.t_ms, now, self.interval.ms(), offset_ms)
+        // What is read again after a restart was heard before it.
+        let heard_from_ms = if now < started_ms { self.back_ms } else { self.back_ms.max(started_ms) };
+        filled(batch.device, &batch.t_ms, now, self.interval.ms(), offset_ms, heard_from_ms)
     }
 
     /// What a batch says, without judging it.
@@ -393,14 +405,22 @@ impl Device {
         let status = &mut self.record.status;
         self.interval.note(batch.interval_ms, status.last_seen_ms, now);
         status.last_seen_ms = Some(status.last_seen_ms.map_or(now, |before| before.max(now)));
-        merge(&mut status.facts, &batch.facts);
-        // A report says all its states: one that it no longer says is over.
-        if !batch.states.is_empty() {
-            status.states.clear();
-            merge(&mut status.states, &batch.states);
-        }
-        if batch.agent_version.is_some() {
-            status.agent_version.clone_from(&batch.agent_version);
+        // A report that was kept while the device could not be heard comes beside live ones and tells of then.
+        // Not so if nothing newer came for a while: then the device's clock was set back.
+        let before = self.latest_ms;
+        let is_older = batch.t_ms.iter().max().zip(before).is_some_and(|(newest, latest)| *newest < latest);
+        let beside_live =
+            now.saturating_sub(self.advanced_ms) < presence::silence_allowed_ms(self.interval.ms());
+        if !(is_older && beside_live) {
+            merge(&mut status.facts, &batch.facts);
+            // A report says all its states: one that it no longer says is over.
+            if !batch.states.is_empty() {
+                status.states.clear();
+                merge(&mut status.states, &batch.states);
+            }
+            if batch.agent_version.is_some() {
+                status.agent_version.clone_from(&batch.agent_version);
+            }
         }
         // Only the newest row counts; mostly it is the last.
         let times = &batch.t_ms;
@@ -422,6 +442,9 @@ impl Device {
                     self.spark.add(*t, column.values[i]);
                 }
             }
+        }
+        if self.latest_ms > before {
+            self.advanced_ms = now;
         }
     }
 
@@ -448,6 +471,9 @@ impl Device {
                 ("offline", serde_json::json!({"last_seen_ms": status.last_seen_ms}))
             }
             (DeviceState::Offline | DeviceState::New, _) => {
+                if before == DeviceState::Offline {
+                    self.back_ms = now;
+                }
                 let offline_ms = since.filter(|_| before == DeviceState::Offline).map(|s| now - s);
                 ("online", serde_json::json!({"offline_ms": offline_ms, "reason": reason}))
             }

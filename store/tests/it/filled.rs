@@ -1,7 +1,7 @@
 //! Rows that arrive much later than their time are told from those that were seen when they were made.
 
 use crate::{Rig, append, profile, samples};
-use store::{Batch, Event, EventQuery, Gap, GapCause, TimeRange};
+use store::{Batch, DeviceState, Event, EventQuery, Gap, GapCause, TimeRange};
 
 const NOW: i64 = 1_795_343_922_420;
 const MINUTE: i64 = 60_000;
@@ -44,11 +44,10 @@ fn an_outage_that_is_filled_in_is_one_range_and_one_event() {
     }
     let rig = rig.reopen(back + 2 * MINUTE);
     let found = gaps(&rig);
-    // The last minute before it was back is not late, and nobody has told yet that it is missing.
-    assert_eq!(found, [(0, 9, GapCause::FilledIn), (9, 10, GapCause::DeviceOffline)]);
+    assert_eq!(found, [(0, 10, GapCause::FilledIn)]);
     let events = back_fills(&rig);
     assert_eq!(events.len(), 1);
-    assert_eq!((events[0].t_ms, &events[0].detail["rows"]), (back + 100, &54.into()));
+    assert_eq!((events[0].t_ms, &events[0].detail["rows"]), (back + 100, &59.into()));
     assert_eq!(events[0].detail["from_ms"], NOW + 10_000);
 }
 
@@ -104,4 +103,66 @@ fn a_device_with_a_wrong_clock_fills_nothing_in() {
     }
     let rig = rig.reopen(NOW + 40 * MINUTE);
     assert!(back_fills(&rig).is_empty());
+}
+
+/// A report that says how the gateway is, of one row made at `t`.
+fn says(rig: &Rig, gateway: &str, version: &str, t: i64, at: i64) {
+    let batch = samples(rig.device, at, "load1", &[(t, 1.0)]);
+    let states = vec![("gateway".to_string(), gateway.to_string())];
+    let agent_version = Some(version.to_string());
+    append(&rig.store, Batch { interval_ms: Some(10_000), states, agent_version, ..batch }).unwrap();
+}
+
+fn kinds(rig: &Rig) -> Vec<String> {
+    let query = EventQuery { device: Some(rig.device), limit: 100, ..EventQuery::default() };
+    rig.store.events(&query).unwrap().entries.into_iter().map(|event| event.kind).collect()
+}
+
+#[test]
+fn what_was_kept_tells_of_then_and_not_of_now() {
+    let rig = Rig::new(NOW);
+    says(&rig, "running", "1", NOW, NOW);
+    let back = NOW + 10 * MINUTE;
+    says(&rig, "running", "2", back, back);
+    for i in 1..5 {
+        says(&rig, "crashed", "1", NOW + i * MINUTE, back + i);
+    }
+    let view = rig.store.device(rig.device).unwrap();
+    assert_eq!((view.state, view.agent_version.as_deref()), (DeviceState::Online, Some("2")));
+    assert_eq!(view.states, [("gateway".to_string(), "running".to_string())]);
+    let rig = rig.reopen(back + MINUTE);
+    let mut kinds = kinds(&rig);
+    kinds.retain(|kind| kind != "back_fill");
+    assert_eq!(kinds, ["version_change", "online", "device_added"]);
+}
+
+#[test]
+fn a_device_whose_clock_is_set_back_is_believed_again_soon() {
+    let rig = Rig::new(NOW);
+    let back = NOW + 10 * MINUTE;
+    says(&rig, "running", "1", back, back);
+    // As long as newer rows may be live its reports are taken for kept ones.
+    for i in 1..=3 {
+        let at = back + i * 10_000;
+        says(&rig, "stopped", "1", at - 60 * MINUTE, at);
+        let state = rig.store.device(rig.device).unwrap().state;
+        assert_eq!(state, if i < 3 { DeviceState::Online } else { DeviceState::Degraded });
+    }
+}
+
+#[test]
+fn rows_with_the_servers_time_are_not_judged_by_a_wrong_clock() {
+    let rig = Rig::new(NOW);
+    let at = NOW + 30 * MINUTE;
+    let hour = 60.0 * 60_000.0;
+    for (offset_ms, clock, old) in [(hour, "behind", 10), (-hour, "ahead", 11)] {
+        let rows = [(at, offset_ms), (at - old * MINUTE, offset_ms)];
+        let batch = samples(rig.device, at, "clock_offset_ms", &rows);
+        let states = vec![("clock".to_string(), clock.to_string())];
+        append(&rig.store, Batch { interval_ms: Some(10_000), states, ..batch }).unwrap();
+    }
+    let rig = rig.reopen(at + MINUTE);
+    let events = back_fills(&rig);
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].detail["rows"], 2, "those of ten minutes ago, and none of now");
 }
