@@ -37,7 +37,7 @@ pub(crate) struct Storage {
     damaged_bytes: u64,
     damaged_groups: u64,
     /// Reports refused since the start because nothing could be written or the queue was full.
-    rows_refused: u64,
+    reports_refused: u64,
     /// Metrics left out of reports since the start because their device had too many.
     metrics_refused: u64,
     /// Queries refused since the start because they were past a limit.
@@ -147,7 +147,7 @@ fn body(store: &Store, now: Timestamp) -> Storage {
         damaged_chunks: stats.damaged_chunks,
         damaged_bytes: stats.damaged_bytes,
         damaged_groups: stats.damaged_groups,
-        rows_refused: stats.batches_refused,
+        reports_refused: stats.batches_refused,
         metrics_refused: stats.columns_refused,
         queries_refused: stats.queries_refused,
     }

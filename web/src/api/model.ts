@@ -244,7 +244,7 @@ export const storage = object({
   damaged_chunks: withDefault(number, () => 0),
   damaged_bytes: withDefault(number, () => 0),
   damaged_groups: withDefault(number, () => 0),
-  rows_refused: withDefault(number, () => 0),
+  reports_refused: withDefault(number, () => 0),
 });
 export type Storage = Of<typeof storage>;
 
