@@ -13,6 +13,8 @@ use crate::config::{Config, Surroundings};
 
 #[cfg(any(target_os = "macos", all(test, unix)))]
 pub mod launchd;
+#[cfg(unix)]
+mod run_as;
 pub mod status;
 #[cfg(all(unix, any(not(target_os = "macos"), test)))]
 pub mod systemd;

@@ -3,20 +3,20 @@
 use std::fmt;
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, bail};
 use nix::unistd::User;
 
-use super::NAME;
 #[cfg(target_os = "macos")]
 use super::launchd as manager;
 #[cfg(not(target_os = "macos"))]
 use super::systemd as manager;
+use super::{NAME, run_as};
 use crate::args::InstallArgs;
-use crate::config::{Config, StateDir, Surroundings, is_root};
+use crate::config::{Config, SYSTEM_ENV_FILE, StateDir, Surroundings, is_root};
 
 /// Whose service it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,8 +78,11 @@ pub fn install(
     env_file: &Path,
     config: &Config,
 ) -> anyhow::Result<()> {
-    let setup = setup(install, surroundings, env_file, config)?;
+    let (setup, why) = setup(install, surroundings, env_file, config)?;
     let plan = manager::plan(&setup);
+    if let Some(why) = &why {
+        eprintln!("{why}");
+    }
     if install.dry_run {
         print!("{plan}");
         return Ok(());
@@ -97,18 +100,30 @@ fn setup(
     surroundings: &Surroundings,
     env_file: &Path,
     config: &Config,
-) -> anyhow::Result<Setup> {
+) -> anyhow::Result<(Setup, Option<String>)> {
     let own_home = surroundings.home().context("there is no home folder")?;
     let state_dir = match &config.state_dir {
         StateDir::Asked(path) => Some(path.clone()),
         _ => None,
     };
-    let scope = scope(install, surroundings)?;
+    let (scope, why) = scope(install, surroundings, config)?;
     let (program, home) = match &scope {
-        Scope::System { run_as } => (PathBuf::from("/usr/local/bin"), user(run_as)?.dir),
+        Scope::System { run_as } => {
+            let user = user(run_as)?;
+            if let Some(closed) = closed_folder(env_file, &user) {
+                bail!(
+                    "{run_as} cannot come to the settings in {}: {} is closed to others. Move them to {SYSTEM_ENV_FILE} and \
+                     install again with --env-file {SYSTEM_ENV_FILE}",
+                    env_file.display(),
+                    closed.display(),
+                );
+            }
+            (PathBuf::from("/usr/local/bin"), user.dir)
+        }
         Scope::User => (own_home.join(".local").join("bin"), own_home),
     };
-    Ok(Setup { scope, program: program.join(NAME), env_file: env_file.to_path_buf(), state_dir, home })
+    let env_file = env_file.to_path_buf();
+    Ok((Setup { scope, program: program.join(NAME), env_file, state_dir, home }, why))
 }
 
 fn user(name: &str) -> anyhow::Result<User> {
@@ -118,25 +133,42 @@ fn user(name: &str) -> anyhow::Result<User> {
     }
 }
 
-fn scope(install: &InstallArgs, surroundings: &Surroundings) -> anyhow::Result<Scope> {
+/// Whose service it is and, where nobody said as whom it runs, why as that user.
+fn scope(
+    install: &InstallArgs,
+    surroundings: &Surroundings,
+    config: &Config,
+) -> anyhow::Result<(Scope, Option<String>)> {
     if install.user || (!install.system && !is_root()) {
-        return Ok(Scope::User);
+        return Ok((Scope::User, None));
     }
     if !is_root() && !install.dry_run {
         bail!(
             "a service of the whole device is installed by its administrator: use sudo, or leave out --system"
         );
     }
-    let env = |name: &str| surroundings.env.get(name).filter(|name| !name.is_empty()).cloned();
-    let run_as = install.run_as.clone().or_else(|| env("SUDO_USER")).or_else(|| {
-        // Nobody else's OpenClaw is meant where the administrator has one.
-        let own = surroundings.home().is_some_and(|home| home.join(".openclaw").is_dir());
-        own.then(|| "root".to_string())
-    });
-    let run_as = run_as.context(
-        "which user runs OpenClaw here? Its files can be read by that user only: give the name with --run-as",
-    )?;
-    Ok(Scope::System { run_as })
+    if let Some(name) = &install.run_as {
+        return Ok((Scope::System { run_as: name.clone() }, None));
+    }
+    let run_as::Choice { name, why } = run_as::choose(surroundings, config)?;
+    Ok((Scope::System { run_as: name }, Some(why)))
+}
+
+/// Why a user could not come to a file: a folder above it that is closed to others. A folder of the user's
+/// own is open, and so is everything to the administrator.
+fn closed_folder(file: &Path, user: &User) -> Option<PathBuf> {
+    if user.uid.is_root() {
+        return None;
+    }
+    let closed = |folder: &&Path| {
+        let enters = |metadata: fs::Metadata| match metadata.uid() == user.uid.as_raw() {
+            true => metadata.mode() & 0o100 != 0,
+            false if metadata.gid() == user.gid.as_raw() => metadata.mode() & 0o010 != 0,
+            false => metadata.mode() & 0o001 != 0,
+        };
+        fs::metadata(folder).is_ok_and(|metadata| !enters(metadata))
+    };
+    file.ancestors().skip(1).find(closed).map(Path::to_path_buf)
 }
 
 /// Puts this program to where the service finds it, whatever becomes of the one that is running.
