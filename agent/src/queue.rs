@@ -101,6 +101,12 @@ impl Queue {
         self.fresh = Some(Waiting { fresh: true, ..waiting });
     }
 
+    /// Adds a report that takes its turn: nobody waits to see it.
+    pub fn add(&mut self, key: Key, frame: Vec<u8>, usage: Option<Ticket>) {
+        self.usage.extend(usage.map(|ticket| (key, ticket)));
+        self.keep(Waiting { key, frame: frame.into(), fresh: false });
+    }
+
     fn keep(&mut self, waiting: Waiting) {
         match self.write(&waiting) {
             Some(Ok(())) => {
@@ -348,6 +354,23 @@ mod tests {
             push(&mut queue, "d");
             assert!(queue.has_fresh());
             assert_eq!(drain(&mut queue), "dbc");
+        }
+    }
+
+    #[test]
+    fn a_report_that_takes_its_turn_is_no_newest_one() {
+        let mut queue = queue("ab");
+        let key = queue.number();
+        queue.add(key, frame('u'), Some(Ticket::default()));
+        assert_eq!(letter(&queue.pick().unwrap()), 'b', "the newest");
+        for expected in "abu".chars() {
+            let waiting = queue.pick().unwrap();
+            assert_eq!(letter(&waiting), expected);
+            assert_eq!(
+                queue.forget(waiting.key).is_some(),
+                expected == 'u',
+                "its events are delivered with it"
+            );
         }
     }
 

@@ -45,11 +45,7 @@ impl Pending {
         facts.openclaw_version = openclaw.version.clone();
         shorten(&mut facts);
         Report {
-            agent: AgentInfo {
-                version: env!("CARGO_PKG_VERSION").into(),
-                boot: None,
-                interval_s: Some(interval_s),
-            },
+            agent: agent_info(interval_s),
             facts,
             rows: std::mem::take(&mut self.rows).finish(),
             states: openclaw
@@ -62,6 +58,11 @@ impl Pending {
             logs: Vec::new(),
         }
     }
+}
+
+/// What an agent with this interval says about itself in a report that has no number yet.
+pub fn agent_info(interval_s: u32) -> AgentInfo {
+    AgentInfo { version: env!("CARGO_PKG_VERSION").into(), boot: None, interval_s: Some(interval_s) }
 }
 
 /// Whatever a device calls itself must not make its reports invalid.

@@ -6,17 +6,17 @@ use std::sync::mpsc::{TryRecvError, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
-use wire::{BootId, Report};
+use wire::{AgentInfo, BootId, Report, Usage};
 
 use crate::clock::{SampleClock, ServerClock};
 use crate::collect::disks::DiskThread;
 use crate::collect::{Collector, SETTLE};
 use crate::config::{Config, Destination};
 use crate::logs::{Lines, LogPlaces, follow::Follower, position};
-use crate::openclaw::usage::{self, Cursors, Reader};
+use crate::openclaw::usage::{self, Cursors, Reader, Ticket};
 use crate::openclaw::{Latest, Watcher};
 use crate::queue::{QUEUE_BYTES_MAX, Queue};
-use crate::report::{Pending, boot_id};
+use crate::report::{self, Pending, boot_id};
 use crate::shared::Shared;
 use crate::spool::{Spool, disk::Folder};
 use crate::state_dir::Held;
@@ -50,10 +50,12 @@ pub fn run(
     let cursors = cursors(state_dir, Some(destination));
     let reader = Reader::new(config.openclaw.clone(), cursors);
     let (usage_ends, usage_ended) = channel::<()>();
-    let (feed, folder) = (shared.usage.clone(), state_dir.map(Path::to_path_buf));
+    let (to, folder, interval_s) = (shared.clone(), state_dir.map(Path::to_path_buf), config.interval_s);
     spawn("usage", move || {
         let _ends = usage_ends;
-        usage::read(reader, &feed, folder);
+        usage::read(reader, &to.usage, folder, &|ticket, events| {
+            send_usage(&to, ticket, events, interval_s);
+        });
     })?;
     let logs = Lines::default();
     let (stop_logs, logs_stopped) = channel();
@@ -201,6 +203,23 @@ fn enqueue(shared: &Shared, mut report: Report) {
     match wire::frame::encode(&report) {
         Ok(frame) => shared.push(key, frame, None),
         Err(error) => log::warn(format_args!("a report is dropped: {error}")),
+    }
+}
+
+/// Puts usage events into the queue, as a report of their own.
+fn send_usage(shared: &Shared, ticket: Ticket, events: Vec<Usage>, interval_s: u32) {
+    let key = shared.number();
+    let report = Report {
+        agent: AgentInfo { boot: Some((key.boot, key.seq)), ..report::agent_info(interval_s) },
+        usage: events,
+        ..Report::default()
+    };
+    match wire::frame::encode(&report) {
+        Ok(frame) => shared.add(key, frame, Some(ticket)),
+        Err(error) => {
+            log::warn(format_args!("usage cannot be sent: {error}"));
+            shared.settle(Some(ticket), false);
+        }
     }
 }
 

@@ -97,6 +97,14 @@ impl Shared {
         self.changed.notify_all();
     }
 
+    /// Adds a report that takes its turn, behind those that wait and behind any newer live one.
+    pub(crate) fn add(&self, key: Key, frame: Vec<u8>, usage: Option<Ticket>) {
+        let mut state = self.lock();
+        state.queue.add(key, frame, usage);
+        self.tell(state);
+        self.changed.notify_all();
+    }
+
     /// Nothing is left to do about this report: the server has it, or it is given up.
     pub(crate) fn forget(&self, key: Key, safe: bool) {
         let mut state = self.lock();

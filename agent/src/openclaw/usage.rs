@@ -4,6 +4,9 @@
 //! A thread of its own reads a portion and hands it to whoever makes the reports, then waits until the
 //! server has it. Only then does it remember on disk how far it came: a report that is lost is made up
 //! for by reading again, and what the server gets twice counts once, by the event's id.
+//!
+//! New events go with the next report. While there is a past to catch up with, portions are reports of
+//! their own, one after the other, each behind the live ones: years of usage then arrive in minutes.
 
 use std::io;
 use std::path::PathBuf;
@@ -187,11 +190,21 @@ impl Feed {
         self.0.1.notify_all();
     }
 
-    /// Offers events and waits for what becomes of them; nothing if the feed was closed meanwhile.
-    fn offer(&self, events: Vec<Usage>) -> Option<bool> {
+    /// Offers events for the next report, or gives them to `at_once`, and waits for what becomes of them;
+    /// nothing if the feed was closed meanwhile.
+    fn offer(&self, events: Vec<Usage>, at_once: Option<&dyn Fn(Ticket, Vec<Usage>)>) -> Option<bool> {
         let mut slot = self.lock();
         slot.ticket += 1;
-        slot.stage = Stage::Ready(events);
+        match at_once {
+            None => slot.stage = Stage::Ready(events),
+            Some(send) => {
+                slot.stage = Stage::Sent;
+                let ticket = Ticket(slot.ticket);
+                drop(slot);
+                send(ticket, events);
+                slot = self.lock();
+            }
+        }
         loop {
             if let Stage::Settled { safe } = slot.stage {
                 slot.stage = Stage::Empty;
@@ -216,17 +229,20 @@ impl Feed {
     }
 }
 
-/// Reads until the feed is closed: the body of the thread `usage`. The cursors go into `folder`.
-pub fn read(mut reader: Reader, feed: &Feed, folder: Option<PathBuf>) {
+/// Reads until the feed is closed: the body of the thread `usage`. The cursors go into `folder`. `send` makes
+/// events a report of their own.
+pub fn read(mut reader: Reader, feed: &Feed, folder: Option<PathBuf>, send: &dyn Fn(Ticket, Vec<Usage>)) {
     let _ends = Ends(feed);
     let mut store = Store { folder, moved: false, at: Instant::now(), failed: false };
-    let mut refused = 0_u32;
+    let (mut refused, mut behind) = (0_u32, false);
     loop {
         let mut portion = reader.read(Instant::now());
         feed.lock().state = reader.state(Instant::now());
         let mut wait = if portion.more { LOOK_EVERY_MORE } else { LOOK_EVERY };
         let events = std::mem::take(&mut portion.events);
-        let safe = if events.is_empty() { Some(true) } else { feed.offer(events) };
+        let at_once = (portion.more || behind).then_some(send);
+        behind = portion.more;
+        let safe = if events.is_empty() { Some(true) } else { feed.offer(events, at_once) };
         match safe {
             Some(true) => {
                 refused = 0;
@@ -297,9 +313,8 @@ mod tests {
     fn events_are_handed_over_once_and_word_comes_back() {
         let feed = Feed::default();
         let offering = feed.clone();
-        let thread = std::thread::spawn(move || {
-            (offering.offer(events(&["a"])), offering.offer(events(&["b"])), offering.offer(events(&["c"])))
-        });
+        let thread =
+            std::thread::spawn(move || ["a", "b", "c"].map(|id| offering.offer(events(&[id]), None)));
         let take = || loop {
             if let Some(taken) = feed.take() {
                 break taken;
@@ -317,8 +332,21 @@ mod tests {
         // An answer that came too late was about another portion.
         assert_eq!(take().1, events(&["c"]));
         feed.close();
-        assert_eq!(thread.join().unwrap(), (Some(true), Some(false), None));
+        assert_eq!(thread.join().unwrap(), [Some(true), Some(false), None]);
         assert!(!feed.pause(Duration::from_secs(3_600)));
+    }
+
+    #[test]
+    fn events_that_do_not_wait_for_a_report_are_answered_as_well() {
+        let feed = Feed::default();
+        for safe in [true, false] {
+            let send = |ticket, sent: Vec<Usage>| {
+                assert_eq!(sent, events(&["a"]));
+                assert_eq!(feed.take(), None, "they are on their way");
+                feed.settle(ticket, safe);
+            };
+            assert_eq!(feed.offer(events(&["a"]), Some(&send)), Some(safe));
+        }
     }
 
     #[test]
@@ -326,7 +354,7 @@ mod tests {
         let feed = Feed::default();
         feed.close();
         let places = crate::config::OpenClawPlaces::default();
-        read(Reader::new(places, Cursors::new("")), &feed, None);
+        read(Reader::new(places, Cursors::new("")), &feed, None, &|_, _| {});
         assert_eq!(feed.state(), Some(State::Unreadable(Why::Failed)));
     }
 }

@@ -449,6 +449,30 @@ fn usage_on_disk_is_read_again_until_the_server_has_it_and_then_no_more() {
 }
 
 #[test]
+fn a_long_history_arrives_without_waiting_for_the_next_report() {
+    const ANSWERS: u32 = 5_000;
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join(".openclaw/agents/main/sessions");
+    std::fs::create_dir_all(&folder).unwrap();
+    let line = |i| {
+        format!(
+            "{{\"id\":\"a{i}\",\"message\":{{\"role\":\"assistant\",\"timestamp\":{i},\"usage\":{{\"input\":1}}}}}}\n"
+        )
+    };
+    std::fs::write(folder.join("a.jsonl"), (0..ANSWERS).map(line).collect::<String>()).unwrap();
+    let server = Server::start(&[]);
+    // The second report of figures would be due long after this test has failed.
+    let _agent = start(home.path(), &server.url, &["--interval", "3600"]);
+    let (mut events, mut with_rows) = (BTreeSet::new(), 0);
+    while events.len() < ANSWERS as usize {
+        let report = server.report();
+        with_rows += usize::from(!report.rows.is_empty());
+        events.extend(report.usage.into_iter().map(|event| event.event_id));
+    }
+    assert!(with_rows <= 1, "{with_rows}");
+}
+
+#[test]
 fn one_report_at_a_time_goes_on_where_the_last_one_ended() {
     let home = tempfile::tempdir().unwrap();
     transcript(home.path(), "a", 10);
