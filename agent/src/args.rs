@@ -111,7 +111,8 @@ pub struct InstallArgs {
     /// A service of the whole device, which runs before anybody signs in
     #[arg(long)]
     pub system: bool,
-    /// The user whose OpenClaw it watches, for a service of the whole device [default: who called sudo]
+    /// The user whose OpenClaw it watches, for a service of the whole device [default: the one in
+    /// whose home an OpenClaw is]
     #[arg(long, value_name = "NAME")]
     pub run_as: Option<String>,
     /// Print what would be written and run, and do nothing

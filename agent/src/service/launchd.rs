@@ -18,6 +18,7 @@ pub fn plan(setup: &Setup) -> Plan {
         // One that is loaded already.
         clear: Some(words(&format!("launchctl bootout {domain}/{LABEL}"))),
         commands: vec![vec!["launchctl".into(), "bootstrap".into(), domain, path]],
+        advice: None,
         wish: None,
         file,
     }

@@ -51,6 +51,10 @@ pub fn plan(setup: &Setup) -> Plan {
             systemctl(&format!("restart {NAME}.service")),
         ],
         clear: None,
+        advice: user.then_some(
+            "this user's service manager has to be there: sign in as this user itself and not by su, or install \
+             for the whole device with sudo",
+        ),
         wish: user.then(|| {
             (words("loginctl enable-linger"), "the agent runs only while this user is signed in".to_string())
         }),

@@ -56,6 +56,8 @@ pub struct Plan {
     pub clear: Option<Vec<String>>,
     /// Commands after that, each of which has to succeed.
     pub commands: Vec<Vec<String>>,
+    /// What it mostly means if one of them does not.
+    pub advice: Option<&'static str>,
     /// One that is nice to have, and what it means if it fails.
     pub wish: Option<(Vec<String>, String)>,
 }
@@ -212,7 +214,12 @@ fn act(plan: &Plan) -> anyhow::Result<()> {
     if let Some(clear) = &plan.clear {
         let _ = run(clear);
     }
-    plan.commands.iter().try_for_each(|command| run(command))?;
+    for command in &plan.commands {
+        match (run(command), plan.advice) {
+            (Err(error), Some(advice)) => bail!("{error:#}; {advice}"),
+            (result, _) => result?,
+        }
+    }
     if let Some((command, otherwise)) = &plan.wish
         && let Err(error) = run(command)
     {

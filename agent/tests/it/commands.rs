@@ -312,6 +312,7 @@ fn a_service_manager_that_refuses_is_quoted() {
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
     assert!(said.contains("`systemctl --user daemon-reload` fails") && said.contains("no bus"), "{said}");
+    assert!(said.contains("not by su"), "what to do is said too: {said}");
 }
 
 /// The date header of now, moved by so many seconds, as the doctor's stand-in sends it.
