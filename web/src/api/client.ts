@@ -68,6 +68,7 @@ export const api = {
   rotateKey: (id: number) => send('POST', `/devices/${id}/rotate-key`, model.keyRotated, {}),
 
   query: (parameters: Parameters, signal?: AbortSignal) => get('/query', parameters, model.queryAnswer, signal),
+  activity: (signal?: AbortSignal) => get('/activity', {}, model.activityList, signal),
   summary: (zone: string, signal?: AbortSignal) => get('/summary', { tz: zone }, model.summary, signal),
   logs: (parameters: Parameters, signal?: AbortSignal) => get('/logs', parameters, model.logPage, signal),
   logGroups: (parameters: Parameters, signal?: AbortSignal) => get('/logs/groups', parameters, model.logGroups, signal),

@@ -39,6 +39,8 @@ export type Contract = Checked<
     Agrees<model.Spent, Schemas['Spent']>,
     Agrees<Decoded<typeof model.deviceAdded>, Schemas['Added']>,
     Agrees<model.Summary, Schemas['Summary']>,
+    Agrees<model.ActivityList, Schemas['ActivityList']>,
+    Agrees<model.ActivityList['devices'][number], Schemas['Activity']>,
     Agrees<model.QueryAnswer, Schemas['History']>,
     Agrees<model.Series, Schemas['Series']>,
     Agrees<model.Gap, Schemas['Gap']>,

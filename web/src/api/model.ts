@@ -141,6 +141,17 @@ export const queryAnswer = object({
 });
 export type QueryAnswer = Of<typeof queryAnswer>;
 
+const axis = { from_ms: number, step_ms: number };
+/** The last day and the last hour of each device. */
+export const activityList = object({
+  now_ms: number,
+  availability: object({ ...axis, slots: number }),
+  spark: object({ ...axis, points: number }),
+  /** `availability` is a letter for each slot; see `lib/strip.ts`. */
+  devices: array(object({ id: number, availability: string, online_percent: nullable(number), spark: array(nullable(number)) })),
+});
+export type ActivityList = Of<typeof activityList>;
+
 const words = withDefault(array(string), () => []);
 const perDay = object({ today: number, yesterday: number, month: withDefault(number, () => 0), total: number });
 

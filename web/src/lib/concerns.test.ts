@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { concernsOf } from './concerns';
+import { anyConcern, concernsOf } from './concerns';
 
 describe('concerns', () => {
   it('are what is counted above zero', () => {
@@ -13,5 +13,14 @@ describe('concerns', () => {
     expect([4_999, 5_000, -60_000].map((clock_offset_ms) => concernsOf({ clock_offset_ms }).clock_ms)).toEqual([null, 5_000, -60_000]);
   });
 
-  it('of nothing are none', () => expect(concernsOf({})).toEqual({ counts: [], clock_ms: null, spool_bytes: null }));
+  it('of disk and memory begin at ninety percent', () => {
+    const { disk, memory } = concernsOf({ memory_percent: 90, disk_percent: 89.9, 'disk_used{mount="/data"}': 95, 'disk_total{mount="/data"}': 100 });
+    expect([disk, memory]).toEqual([{ mount: '/data', percent: 95 }, 90]);
+  });
+
+  it('of nothing are none', () => {
+    expect(concernsOf({})).toEqual({ counts: [], clock_ms: null, spool_bytes: null, disk: null, memory: null });
+    expect(anyConcern(concernsOf({}))).toBe(false);
+    expect(anyConcern(concernsOf({ pairings_pending: 1 }))).toBe(true);
+  });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { decode } from '../lib/decode';
 import { device, type Device } from '../api/model';
-import { compare, level, matches, tagCounts, type SortKey } from './fleet';
+import { inOrder, level, matches, tagCounts, type SortKey } from './fleet';
 
 let id = 0;
 function make(name: string, state: string, latest: Record<string, number> = {}, more: object = {}): Device {
@@ -10,8 +10,7 @@ function make(name: string, state: string, latest: Record<string, number> = {}, 
 }
 
 function order(devices: Device[], key: SortKey, descending = false): string {
-  return [...devices]
-    .sort(compare({ key, descending }))
+  return inOrder(devices, { key, descending })
     .map((one) => one.name)
     .join(' ');
 }
@@ -21,13 +20,14 @@ describe('the order of the list', () => {
     make('calm', 'online', { cpu_percent: 99, memory_percent: 20 }),
     make('full', 'online', { disk_percent: 93 }),
     make('full-mount', 'online', { disk_percent: 10, 'disk_used{mount="/data"}': 95, 'disk_total{mount="/data"}': 100 }),
+    make('late-cron', 'online', { cron_late: 1 }),
     make('fresh', 'new'),
     make('limping', 'degraded'),
     make('gone', 'offline', { cpu_percent: 5 }),
   ];
 
   it('puts first what needs somebody', () => {
-    expect(order(devices, 'needs')).toBe('gone limping fresh full full-mount calm');
+    expect(order(devices, 'needs')).toBe('gone limping fresh full full-mount late-cron calm');
   });
 
   it('does not follow the CPU, which would make rows jump', () => {
@@ -36,8 +36,8 @@ describe('the order of the list', () => {
   });
 
   it('by a figure has the unknown last, whichever way', () => {
-    expect(order(devices.slice(0, 1).concat(devices.slice(3)), 'cpu', true)).toBe('calm gone fresh limping');
-    expect(order(devices.slice(0, 1).concat(devices.slice(3)), 'cpu')).toBe('gone calm fresh limping');
+    expect(order(devices.slice(0, 1).concat(devices.slice(4)), 'cpu', true)).toBe('calm gone fresh limping');
+    expect(order(devices.slice(0, 1).concat(devices.slice(4)), 'cpu')).toBe('gone calm fresh limping');
   });
 
   it('by name counts numbers', () => {

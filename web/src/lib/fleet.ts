@@ -1,6 +1,7 @@
 /** Order and filters of the device list: pure, so that "which one needs me" is a table of examples. */
 
 import { DEVICE_STATES, type Device, type DeviceState } from '../api/model';
+import { FULL_PERCENT, anyConcern, concernsOf } from './concerns';
 import { fullestDisk, hottest, memoryPercent } from './metric';
 
 export const SORTS = ['needs', 'name', 'cpu', 'memory', 'disk', 'network', 'load', 'temperature', 'tokens', 'cost', 'uptime', 'version', 'agent', 'seen'] as const;
@@ -17,15 +18,14 @@ export interface Filter {
   state: DeviceState | null;
 }
 
-/** Bars turn amber, then red, from here (percent). */
+/** Bars turn amber from here (percent), and red from `FULL_PERCENT`. */
 export const WARN_PERCENT = 65;
-export const CRITICAL_PERCENT = 90;
 
 export type Level = 'ok' | 'warn' | 'critical';
 
 export function level(percent: number | null | undefined): Level {
   if (percent === null || percent === undefined || percent < WARN_PERCENT) return 'ok';
-  return percent < CRITICAL_PERCENT ? 'warn' : 'critical';
+  return percent < FULL_PERCENT ? 'warn' : 'critical';
 }
 
 /**
@@ -33,9 +33,8 @@ export function level(percent: number | null | undefined): Level {
  * second and would make rows jump.
  */
 export function need(device: Device): number {
-  const full = Math.max(memoryPercent(device.latest) ?? 0, fullestDisk(device.latest)?.percent ?? 0);
-  const rank = DEVICE_STATES.indexOf(device.state);
-  return rank * 10 - (device.state === 'online' && full >= CRITICAL_PERCENT ? 1 : 0);
+  const troubled = device.state === 'online' && anyConcern(concernsOf(device.latest));
+  return DEVICE_STATES.indexOf(device.state) * 2 - Number(troubled);
 }
 
 export function matches(device: Device, filter: Filter): boolean {
@@ -48,27 +47,30 @@ export function matches(device: Device, filter: Filter): boolean {
   );
 }
 
-/** Larger numbers first when `descending`; a device without the figure is always last. */
-export function compare(sort: Sort): (a: Device, b: Device) => number {
-  const byName = (a: Device, b: Device): number => a.name.localeCompare(b.name, undefined, { numeric: true }) || a.id - b.id;
+/** Larger first when `descending`; a device without the figure is always last. What is compared is worked out once a device. */
+export function inOrder(devices: readonly Device[], sort: Sort): Device[] {
+  const keyed = devices.map((device) => ({ device, key: KEY[sort.key](device) }));
   const sign = sort.descending ? -1 : 1;
-  if (sort.key === 'name') return (a, b) => sign * byName(a, b);
-  if (sort.key === 'needs') return (a, b) => sign * (need(a) - need(b)) || byName(a, b);
-  if (sort.key === 'version' || sort.key === 'agent') {
-    const word = sort.key === 'version' ? (device: Device) => device.facts.openclaw_version : (device: Device) => device.agent_version;
-    return (a, b) => ordered(word(a), word(b), (left, right) => sign * left.localeCompare(right, undefined, { numeric: true })) || byName(a, b);
-  }
-  const figure = FIGURE[sort.key];
-  return (a, b) => ordered(figure(a), figure(b), (left, right) => sign * (left - right)) || byName(a, b);
+  keyed.sort((a, b) => ordered(a.key, b.key, sign) || byName.compare(a.device.name, b.device.name) || a.device.id - b.device.id);
+  return keyed.map(({ device }) => device);
 }
+
+const byName = new Intl.Collator(undefined, { numeric: true });
 
 /** What is not known comes last, whichever way the others go. */
-function ordered<T>(left: T | null, right: T | null, by: (left: T, right: T) => number): number {
+function ordered(left: Key, right: Key, sign: number): number {
   if (left === null || right === null) return Number(left === null) - Number(right === null);
-  return by(left, right);
+  if (typeof left === 'number' && typeof right === 'number') return sign * (left - right);
+  return sign * byName.compare(String(left), String(right));
 }
 
-const FIGURE: Record<Exclude<SortKey, 'name' | 'needs' | 'version' | 'agent'>, (device: Device) => number | null> = {
+type Key = number | string | null;
+
+const KEY: Record<SortKey, (device: Device) => Key> = {
+  needs: need,
+  name: (device) => device.name,
+  version: (device) => device.facts.openclaw_version,
+  agent: (device) => device.agent_version,
   cpu: (device) => device.latest['cpu_percent'] ?? null,
   memory: (device) => memoryPercent(device.latest),
   disk: (device) => fullestDisk(device.latest)?.percent ?? null,

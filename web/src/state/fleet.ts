@@ -3,6 +3,7 @@
 import { ref, shallowReactive, shallowRef } from 'vue';
 import { api } from '../api/client';
 import type { Device, LiveUpdate } from '../api/model';
+import { CONCERN_METRICS } from '../lib/concerns';
 import { noteServerTime } from './clock';
 import { zone } from './zone';
 
@@ -20,6 +21,7 @@ export const ROW_METRICS = [
   'uptime_s',
   'load1',
   'temperature_celsius*',
+  ...CONCERN_METRICS,
 ] as const;
 
 /**

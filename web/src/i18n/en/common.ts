@@ -170,6 +170,8 @@ export const common = {
   },
   concern: {
     title: 'Needs a look',
+    disk: '{disk} {percent} % full',
+    memory: 'Memory {percent} % full',
     cron_failing: '{n} cron job fails | {n} cron jobs fail',
     cron_late: '{n} cron job is late | {n} cron jobs are late',
     pairings_pending: '{n} pairing waits | {n} pairings wait',
