@@ -14,7 +14,7 @@ use crate::call::Call;
 use crate::csv::{self, Csv};
 use crate::lists::{name, names};
 use crate::model::{Number, json_text, to_json};
-use crate::params::{Params, number};
+use crate::params::{Params, number, required};
 
 /// Devices of one query.
 pub(crate) const DEVICES_MAX: usize = 200;
@@ -182,10 +182,6 @@ pub(crate) fn plan(mut params: Params, devices: impl FnOnce() -> Vec<DeviceView>
         return Err(ApiError::invalid("device", format!("A query has {DEVICES_MAX} devices at most.")));
     }
     Ok(Plan { query: RangeQuery { devices: ids, metrics: checked_metrics(metrics)?, range, points }, aggs })
-}
-
-fn required<T>(value: Option<T>, name: &str) -> Result<T, ApiError> {
-    value.ok_or_else(|| ApiError::invalid(name, format!("`{name}` is missing.")))
 }
 
 fn checked_metrics(mut metrics: Vec<String>) -> Result<Vec<String>, ApiError> {

@@ -5,16 +5,19 @@ use std::collections::HashMap;
 use front::{ApiError, Response, json};
 use http::StatusCode;
 use serde::Serialize;
-use store::{DeviceId, Level, LogGroup, LogQuery, Timestamp};
+use store::{DeviceId, Level, LogGroup, LogQuery, TimeRange, Timestamp};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::call::Call;
 use crate::lists::{Window, name, names};
 use crate::model::{LogBody, group_text};
-use crate::params::{Params, cursor_text};
+use crate::params::{Params, cursor_text, required};
 
 /// Characters of a searched text.
 const SEARCH_CHARS_MAX: usize = 200;
+/// Steps in which lines are counted.
+const COUNT_POINTS_MAX: i64 = 1_000;
+const COUNT_POINTS_DEFAULT: i64 = 100;
 
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -66,6 +69,33 @@ pub(crate) struct GroupParams {
     /// Groups, 1 to 500, 100 by default.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "describes the parameters; they are read one by one, so that faults name them")]
+pub(crate) struct CountParams {
+    /// Only this device.
+    device: Option<u32>,
+    /// At least this bad: `debug`, `info`, `warn`, `error` or `fatal`; by default all.
+    #[param(pattern = "^(debug|info|warn|error|fatal)$")]
+    level: Option<String>,
+    #[param(minimum = 0, maximum = 253402300799999_i64)]
+    from_ms: i64,
+    #[param(minimum = 0, maximum = 253402300799999_i64)]
+    to_ms: i64,
+    /// Steps of the range, 1 to 1000, 100 by default.
+    #[param(minimum = 1, maximum = 1000)]
+    points: Option<i64>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LogCounts {
+    /// The beginning of the first step.
+    from_ms: Timestamp,
+    step_ms: i64,
+    /// Lines in each step.
+    counts: Vec<u64>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -153,6 +183,30 @@ pub(crate) async fn groups(call: Call) -> Result<Response, ApiError> {
     Ok(json(StatusCode::OK, &LogGroupList { groups, groups_total, lines_total }))
 }
 
+/// How many lines there are, step by step.
+#[utoipa::path(get, path = "/api/v1/logs/counts", operation_id = "count_logs", tag = "logs", params(CountParams),
+    responses((status = 200, body = LogCounts)))]
+pub(crate) async fn counts(call: Call) -> Result<Response, ApiError> {
+    let (device, level, range, step_ms) = count_query(call.params()?)?;
+    let counted = move |store: &store::Store| store.count_logs_in_steps(device, level, range, step_ms);
+    let counts = call.app.heavy(counted).await?;
+    Ok(json(StatusCode::OK, &LogCounts { from_ms: range.start(), step_ms, counts }))
+}
+
+fn count_query(mut params: Params) -> Result<(Option<DeviceId>, Level, TimeRange, i64), ApiError> {
+    let device = params.number("device", 0..=u32::MAX)?.map(DeviceId);
+    let level = params.one("level")?;
+    let from_ms = required(params.time_ms("from_ms")?, "from_ms")?;
+    let to_ms = required(params.time_ms("to_ms")?, "to_ms")?;
+    let points = params.number("points", 1..=COUNT_POINTS_MAX)?.unwrap_or(COUNT_POINTS_DEFAULT);
+    params.finish()?;
+    let Some(range) = TimeRange::new(from_ms, to_ms) else {
+        return Err(ApiError::invalid("to_ms", "`to_ms` must be after `from_ms`."));
+    };
+    let step_ms = (to_ms - from_ms + points - 1) / points;
+    Ok((device, level.map_or(Ok(Level::Debug), |word| level_of(&word))?, range, step_ms))
+}
+
 fn group_body<'a>(group: &'a LogGroup, names: &'a HashMap<DeviceId, Option<String>>) -> LogGroupBody<'a> {
     let devices = group.devices.iter().map(|(device, count)| LogGroupDevice {
         device: device.0,
@@ -185,20 +239,18 @@ pub(crate) fn log_query(mut params: Params) -> Result<LogQuery, ApiError> {
     let level = params.one("level")?;
     let text = params.one("q")?;
     params.finish()?;
-    let level = match level {
-        None => None,
-        Some(word) => Some(exact_level(&word).ok_or_else(|| {
-            ApiError::invalid("level", "`level` must be `debug`, `info`, `warn`, `error` or `fatal`.")
-        })?),
-    };
+    let level = level.map(|word| level_of(&word)).transpose()?;
     if text.as_ref().is_some_and(|text| text.chars().count() > SEARCH_CHARS_MAX) {
         return Err(ApiError::invalid("q", format!("A search has {SEARCH_CHARS_MAX} characters at most.")));
     }
     Ok(LogQuery { device, group: None, level, text, from_ms, to_ms, before, limit })
 }
 
-fn exact_level(word: &str) -> Option<Level> {
-    Level::parse(word).filter(|level| level.as_str() == word)
+fn level_of(word: &str) -> Result<Level, ApiError> {
+    let exact = Level::parse(word).filter(|level| level.as_str() == word);
+    exact.ok_or_else(|| {
+        ApiError::invalid("level", "`level` must be `debug`, `info`, `warn`, `error` or `fatal`.")
+    })
 }
 
 #[cfg(test)]
@@ -235,6 +287,25 @@ mod tests {
         refused("from_ms=2&to_ms=2", "to_ms");
         refused("devices=1", "devices");
         refused(&format!("q={}", "x".repeat(201)), "q");
+    }
+
+    #[test]
+    fn a_range_is_counted_in_steps_that_cover_it() {
+        let counted = |query: &str| count_query(Params::parse(Some(query)).unwrap());
+        let range = |from, to| TimeRange::new(from, to).unwrap();
+        assert_eq!(counted("from_ms=5&to_ms=305"), Ok((None, Level::Debug, range(5, 305), 3)));
+        let one = counted("device=3&level=error&from_ms=0&to_ms=10&points=3");
+        assert_eq!(one, Ok((Some(DeviceId(3)), Level::Error, range(0, 10), 4)));
+        for (query, field) in [
+            ("to_ms=1", "from_ms"),
+            ("from_ms=1", "to_ms"),
+            ("from_ms=1&to_ms=1", "to_ms"),
+            ("from_ms=0&to_ms=1&points=1001", "points"),
+            ("from_ms=0&to_ms=1&level=ERROR", "level"),
+            ("from_ms=0&to_ms=1&limit=1", "limit"),
+        ] {
+            assert_eq!(counted(query).unwrap_err().field.as_deref(), Some(field), "{query}");
+        }
     }
 
     #[test]

@@ -86,6 +86,11 @@ impl Params {
     }
 }
 
+/// What must be given.
+pub(crate) fn required<T>(value: Option<T>, name: &str) -> Result<T, ApiError> {
+    value.ok_or_else(|| ApiError::invalid(name, format!("`{name}` is missing.")))
+}
+
 /// How a cursor is written; see [`Params::cursor`].
 pub(crate) fn cursor_text(cursor: Cursor) -> String {
     format!("{}.{}", cursor.t_ms, cursor.id)

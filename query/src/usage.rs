@@ -1,5 +1,7 @@
 //! Token usage: how much, of what, and what it cost.
 
+pub(crate) mod steps;
+
 use std::collections::{BTreeMap, HashMap};
 
 use front::{ApiError, Response};

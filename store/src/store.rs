@@ -419,6 +419,25 @@ impl Store {
         self.shared.meta.count_logs(level, from_ms)
     }
 
+    /// How many lines at least as bad as `level` there are in each step of a range: of one device, or of all. The last
+    /// step may reach past the range; what is there is not counted.
+    ///
+    /// # Errors
+    /// Database errors.
+    ///
+    /// # Panics
+    /// If `step_ms` is not above zero.
+    pub fn count_logs_in_steps(
+        &self,
+        device: Option<DeviceId>,
+        level: Level,
+        range: TimeRange,
+        step_ms: i64,
+    ) -> Result<Vec<u64>> {
+        assert!(step_ms > 0, "bug: lines are counted in steps of no length");
+        self.shared.meta.count_logs_in_steps(device, level, range, step_ms)
+    }
+
     /// Events, newest first.
     ///
     /// # Errors

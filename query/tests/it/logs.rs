@@ -45,6 +45,11 @@ async fn lines_are_found_by_text_and_counted_in_groups() {
         let groups = admin.get(&format!("/api/v1/logs/groups?{query}")).await.expect(200);
         assert_eq!(groups["lines_total"], count, "{query}");
     }
+    let query = format!("level=warn&from_ms={START_MS}&to_ms={}&points=3", START_MS + 3);
+    let counted = admin.get(&format!("/api/v1/logs/counts?{query}")).await.expect(200);
+    assert_eq!(counted, json!({"from_ms": START_MS, "step_ms": 1, "counts": [1, 1, 1]}));
+    let counted = admin.get(&format!("/api/v1/logs/counts?{query}&device=2")).await.expect(200);
+    assert_eq!(counted["counts"], json!([0, 1, 1]));
     for (query, field) in
         [("logs?group=17", "group"), ("logs/groups?before=1.1", "before"), ("logs/groups?group=x", "group")]
     {

@@ -68,6 +68,22 @@ async fn usage_is_told_by_what_is_asked_for_in_that_order() {
 }
 
 #[tokio::test]
+async fn steps_are_columns_with_zeros_where_nothing_was_used() {
+    let (_server, admin) = spent().await;
+    let query = format!("from_ms={}&to_ms={}&step_ms={HOUR}", at("00:10"), at("03:00"));
+    let steps = admin.get(&format!("/api/v1/usage/steps?{query}")).await.expect(200);
+    let cost =
+        steps["cost_usd"].as_array().unwrap().iter().map(|usd| usd.as_f64().unwrap()).collect::<Vec<_>>();
+    assert_eq!((&steps["from_ms"], &steps["step_ms"]), (&json!(at("00:00")), &json!(HOUR)));
+    assert_eq!((&steps["input"], &steps["messages"]), (&json!([2_000_000, 3_000_000, 0]), &json!([1, 1, 0])));
+    assert_eq!((cost, &steps["output"]), (vec![7.5, 3.0, 0.0], &json!([0, 0, 0])));
+    let other = admin.get(&format!("/api/v1/usage/steps?{query}&device=2")).await.expect(200);
+    assert_eq!(other["input"], json!([0, 0, 0]));
+    let long = format!("/api/v1/usage/steps?from_ms=0&to_ms={START_MS}");
+    assert_eq!(admin.get(&long).await.error(), (422, "invalid".into(), Some("step_ms".into())));
+}
+
+#[tokio::test]
 async fn a_day_begins_at_midnight_of_the_asked_zone() {
     let (_server, admin) = spent().await;
     let days = async |tz: &str| {

@@ -2,7 +2,7 @@
 
 use crate::{Rig, append, batch, profile};
 use proptest::prelude::*;
-use store::{Cursor, Keep, Level, LogLine, LogQuery, Retention};
+use store::{Cursor, Keep, Level, LogLine, LogQuery, Retention, TimeRange};
 
 const NOW: i64 = 1_795_343_922_420;
 
@@ -35,6 +35,31 @@ fn logs_are_found_by_level_text_and_time() {
     assert_eq!(found(&rig, LogQuery { from_ms: Some(NOW + 2), ..LogQuery::default() }).len(), 1);
     assert_eq!(found(&rig, LogQuery { to_ms: Some(NOW + 1), ..LogQuery::default() }).len(), 1);
     assert_eq!(rig.store.count_logs(Level::Warn, NOW).unwrap(), 2);
+}
+
+#[test]
+fn lines_are_counted_step_by_step() {
+    let rig = Rig::new(NOW);
+    let other = rig.store.add_device(profile("other"), [7; 32], NOW).unwrap();
+    let at = |t_ms, level| line(t_ms, level, "x");
+    let logs = vec![
+        at(NOW - 1, Level::Error),
+        at(NOW, Level::Error),
+        at(NOW + 9, Level::Fatal),
+        at(NOW + 10, Level::Warn),
+    ];
+    append(&rig.store, store::Batch { logs, ..batch(rig.device, NOW) }).unwrap();
+    let logs = vec![at(NOW + 29, Level::Error), at(NOW + 30, Level::Error)];
+    append(&rig.store, store::Batch { logs, ..batch(other, NOW) }).unwrap();
+    let rig = rig.reopen(NOW);
+    let count = |device, level, end, step| {
+        rig.store.count_logs_in_steps(device, level, TimeRange::new(NOW, end).unwrap(), step).unwrap()
+    };
+    assert_eq!(count(None, Level::Error, NOW + 30, 10), [2, 0, 1]);
+    assert_eq!(count(Some(rig.device), Level::Error, NOW + 30, 10), [2, 0, 0]);
+    assert_eq!(count(Some(rig.device), Level::Warn, NOW + 30, 10), [2, 1, 0]);
+    assert_eq!(count(None, Level::Debug, NOW + 31, 10), [2, 1, 1, 1]);
+    assert_eq!(count(None, Level::Fatal, NOW + 5, 10), [0]);
 }
 
 #[test]
