@@ -1,7 +1,7 @@
 //! Devices: list, add, edit, delete, rotate the key.
 
 use front::{ApiError, Response, json};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde::Serialize;
 use store::{DeviceId, DeviceProfile, DeviceView, Store, Timestamp, UsageOverview};
 use utoipa::{IntoParams, ToSchema};
@@ -9,8 +9,8 @@ use utoipa::{IntoParams, ToSchema};
 use crate::app::App;
 use crate::call::{Call, no_such_device};
 use crate::days::{overview, zone};
+use crate::install::Install;
 use crate::model::{DeviceBody, json_text, parse_state, to_json};
-use crate::origin::host_name;
 use crate::params::Fields;
 use crate::secret::{self, DEVICE_KEY_PREFIX, Hashed};
 
@@ -67,14 +67,6 @@ pub(crate) struct NewKey<'a> {
     /// Shown this once: only its hash is kept.
     api_key: &'a str,
     install: Install,
-}
-
-/// What to type on the device, with the server's address and the key.
-#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub(crate) struct Install {
-    linux: String,
-    macos: String,
-    windows: String,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -182,7 +174,7 @@ pub(crate) async fn add(call: Call) -> Result<Response, ApiError> {
     let id =
         call.app.light(move |store| store.add_device(profile, hashed.0, now)).await.map_err(name_taken)?;
     let view = view(&call.app, id)?;
-    let install = install(&call.app, &call.parts.headers, &key);
+    let install = Install::with_key(&call.app, &call.parts.headers, &key);
     Ok(json(
         StatusCode::CREATED,
         &Added { device: DeviceBody::of(&view, &UsageOverview::default()), api_key: &key, install },
@@ -237,7 +229,7 @@ pub(crate) async fn rotate_key(call: Call) -> Result<Response, ApiError> {
     let key = new_key()?;
     let (hashed, now) = (Hashed::of(&key), call.now);
     call.app.light(move |store| store.rotate_key(id, hashed.0, now)).await?;
-    let install = install(&call.app, &call.parts.headers, &key);
+    let install = Install::with_key(&call.app, &call.parts.headers, &key);
     Ok(json(StatusCode::OK, &NewKey { api_key: &key, install }))
 }
 
@@ -328,59 +320,6 @@ fn checked_tags(tags: Vec<String>) -> Result<Vec<String>, ApiError> {
     Ok(checked)
 }
 
-fn install(app: &App, headers: &HeaderMap, key: &str) -> Install {
-    commands(&ingest_server(app, headers), key)
-}
-
-/// What to type on a device with a one-time code; then it also starts with the machine.
-pub(crate) fn enroll_commands(app: &App, headers: &HeaderMap, code: &str) -> Install {
-    let server = ingest_server(app, headers);
-    // The scripts of the ingest port download the agent, enrol it with the code and make it a service.
-    let unix =
-        format!("curl -fsSL {} | sh -s -- {}", in_shell(&format!("{server}/install.sh")), in_shell(code));
-    let windows = format!(
-        "& ([scriptblock]::Create((irm {}))) {}",
-        in_powershell(&format!("{server}/install.ps1")),
-        in_powershell(code)
-    );
-    Install { linux: unix.clone(), macos: unix, windows }
-}
-
-/// What agents report to, as it is configured or as far as this request tells.
-fn ingest_server(app: &App, headers: &HeaderMap) -> String {
-    let scheme = if app.options.transport.tls.is_some() { "https" } else { "http" };
-    match &app.options.ingest_url {
-        Some(url) => url.clone(),
-        None => {
-            format!("{scheme}://{}:{}", host_name(headers).unwrap_or("127.0.0.1"), app.options.ingest_port)
-        }
-    }
-}
-
-fn commands(server: &str, key: &str) -> Install {
-    let unix = format!(
-        "OPENCLAW_WATCH_SERVER={} OPENCLAW_WATCH_API_KEY={} openclaw-watch-agent",
-        in_shell(server),
-        in_shell(key)
-    );
-    let windows = format!(
-        "$env:OPENCLAW_WATCH_SERVER={}; $env:OPENCLAW_WATCH_API_KEY={}; openclaw-watch-agent.exe",
-        in_powershell(server),
-        in_powershell(key)
-    );
-    Install { linux: unix.clone(), macos: unix, windows }
-}
-
-/// One word of a POSIX shell, whatever is in it.
-fn in_shell(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-/// One text of PowerShell, whatever is in it.
-fn in_powershell(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -423,17 +362,5 @@ mod tests {
         for odd in ["", "  ", "a\u{0}b", "a\nb", &"x".repeat(65)] {
             assert_eq!(checked_name(odd.into()).unwrap_err().field.as_deref(), Some("name"), "{odd:?}");
         }
-    }
-
-    #[test]
-    fn commands_quote_what_they_are_given() {
-        let commands = commands("http://nas:38889", "ocw_1");
-        assert_eq!(
-            commands.linux,
-            "OPENCLAW_WATCH_SERVER='http://nas:38889' OPENCLAW_WATCH_API_KEY='ocw_1' openclaw-watch-agent"
-        );
-        assert!(commands.windows.starts_with("$env:OPENCLAW_WATCH_SERVER='http://nas:38889'; "));
-        assert_eq!(in_shell("a'b$(id)"), r"'a'\''b$(id)'");
-        assert_eq!(in_powershell("a'b"), "'a''b'");
     }
 }

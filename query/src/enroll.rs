@@ -7,7 +7,8 @@ use store::{DeviceProfile, ENROLL_CODE_LETTERS, ENROLL_LETTERS, EnrollCode, Time
 use utoipa::ToSchema;
 
 use crate::call::Call;
-use crate::devices::{Install, checked_name, edited, enroll_commands};
+use crate::devices::{checked_name, edited};
+use crate::install::Install;
 use crate::secret::Hashed;
 
 /// What the device will be; all of it optional.
@@ -113,7 +114,7 @@ pub(crate) async fn make(call: Call) -> Result<Response, ApiError> {
         }
         error
     })?;
-    let install = enroll_commands(&call.app, &call.parts.headers, &code);
+    let install = Install::with_code(&call.app, &call.parts.headers, &code);
     Ok(json(StatusCode::CREATED, &MadeEnrollCode { code: &code, enroll_code: made.into(), install }))
 }
 

@@ -15,6 +15,7 @@ mod enroll;
 #[doc(hidden)]
 pub mod fuzz;
 mod history;
+mod install;
 mod lists;
 mod live;
 mod logs;
