@@ -47,6 +47,8 @@ export type Contract = Checked<
     Agrees<model.Log, Schemas['Log']>,
     Agrees<model.LogGroup, Schemas['LogGroup']>,
     Agrees<model.LogGroups, Schemas['LogGroupList']>,
+    Agrees<model.LogCounts, Schemas['LogCounts']>,
+    Agrees<model.UsageSteps, Schemas['UsageSteps']>,
     Agrees<model.DeviceEvent, Schemas['Event']>,
     Agrees<model.Storage, Schemas['Storage']>,
     Agrees<model.Settings, Schemas['SettingsBody']>,

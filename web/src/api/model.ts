@@ -103,7 +103,7 @@ export type Device = Of<typeof device>;
 export const deviceList = object({ devices: array(device), now_ms: nullable(number) });
 export const deviceAnswer = object({ device });
 
-const install = object({ linux: string, macos: string, windows: string });
+const install = object({ linux: string, macos: string, windows: string, docker: string });
 export type Install = Of<typeof install>;
 
 export const deviceAdded = object({ device, api_key: string, install });
@@ -203,6 +203,14 @@ export type LogGroup = Of<typeof logGroup>;
 export const logGroups = object({ groups: array(logGroup), groups_total: number, lines_total: number });
 export type LogGroups = Of<typeof logGroups>;
 
+const numbers = array(number);
+
+export const logCounts = object({ from_ms: number, step_ms: number, counts: numbers });
+export type LogCounts = Of<typeof logCounts>;
+
+export const usageSteps = object({ from_ms: number, step_ms: number, messages: numbers, input: numbers, output: numbers, cache_read: numbers, cache_write: numbers, cost_usd: numbers });
+export type UsageSteps = Of<typeof usageSteps>;
+
 const event = object({
   id: number,
   device: nullable(number),
@@ -242,11 +250,18 @@ export const liveMessage: Decoder<LiveUpdate> = (value, path) => {
 
 export const errorAnswer = object({ error: object({ code: string, message: string, field: text }) });
 
-const tier = object({ tier: string, chunks: number, bytes: number, oldest_ms: nullable(number), samples: number });
+/** How long something is kept and what that takes; null while nobody can tell. */
+const keepCost = { keep_days: number, keep_bytes: nullable(number), bytes_per_day: nullable(number), forecast_bytes: nullable(number) };
+const tier = object({ tier: string, chunks: number, bytes: number, oldest_ms: nullable(number), samples: number, bytes_per_sample: nullable(number), ...keepCost });
 export type Tier = Of<typeof tier>;
 
 export const storage = object({
   tiers: array(tier),
+  logs: object({ bytes: number, oldest_ms: nullable(number), ...keepCost }),
+  forecast_bytes: nullable(number),
+  bytes_per_sample: nullable(number),
+  metrics_refused: number,
+  queries_refused: number,
   tail_bytes: number,
   head_samples: number,
   meta_bytes: number,
@@ -312,10 +327,7 @@ export type Prices = Of<typeof prices>;
 
 const retention = object({
   kind: string,
-  keep_days: number,
-  keep_bytes: nullable(number),
-  bytes_per_day: nullable(number),
-  forecast_bytes: nullable(number),
+  ...keepCost,
   default_days: number,
   days_fixed: boolean,
   bytes_fixed: boolean,

@@ -9,7 +9,7 @@ const span = { from_ms: 0, to_ms: 600_000 };
 
 describe('a chart as CSV', () => {
   it('has the band where a point stands for many, and no empty rows', () => {
-    expect(tableCsv(table, cpuPicture(table, false).lines, span).split('\r\n')).toEqual([
+    expect(tableCsv(table, cpuPicture(table, false), span).split('\r\n')).toEqual([
       '\uFEFFtime,cpu_percent avg,cpu_percent min,cpu_percent max',
       '1970-01-01T00:00:00.000Z,1.5,1,2',
       '1970-01-01T00:10:00.000Z,3,2,4',
@@ -17,8 +17,13 @@ describe('a chart as CSV', () => {
     ]);
   });
 
+  it('of bars is named by their beginnings', () => {
+    const bars = { ...cpuPicture(table, false), bars: true };
+    expect(tableCsv({ ...table, t_ms: [150_000, 450_000, 750_000] }, bars, { from_ms: 0, to_ms: 900_000 }).split('\r\n').slice(0, 2)).toEqual(['\uFEFFtime,cpu_percent', '1970-01-01T00:00:00.000Z,1.5']);
+  });
+
   it('of single readings has one column a line, within what is shown', () => {
     const raw = { ...table, step_ms: 0 };
-    expect(tableCsv(raw, cpuPicture(raw, false).lines, { from_ms: 1, to_ms: 600_000 }).split('\r\n').slice(0, 2)).toEqual(['\uFEFFtime,cpu_percent', '1970-01-01T00:10:00.000Z,3']);
+    expect(tableCsv(raw, cpuPicture(raw, false), { from_ms: 1, to_ms: 600_000 }).split('\r\n').slice(0, 2)).toEqual(['\uFEFFtime,cpu_percent', '1970-01-01T00:10:00.000Z,3']);
   });
 });

@@ -11,6 +11,7 @@ describe('a figure', () => {
     ['number', 123_456, '123 k'],
     ['percent', null, '–'],
     ['rate', null, '–'],
+    ['count', 12, '12'],
   ] as const)('%s %s is %s', (unit, value, text) => expect(figureText(unit, value)).toBe(text));
 });
 
@@ -23,7 +24,8 @@ describe('a tick', () => {
     ['rate', 100_000, '100 kB/s'],
     ['number', 0.25, '0.25'],
     ['number', 3, '3'],
-    ['number', 20_000, '20.0 k'],
+    ['number', 20_000, '20 k'],
+    ['count', 7_500_000, '7.5 M'],
     ['celsius', 50, '50 °C'],
   ] as const)('%s %s is %s', (unit, value, text) => expect(tickText(unit, value)).toBe(text));
 });

@@ -14,6 +14,8 @@ export function figureText(unit: Scale['unit'], value: number | null): string {
       return rate(value);
     case 'celsius':
       return `${value.toFixed(0)} °C`;
+    case 'count':
+      return compact(value);
     case 'number':
       return Math.abs(value) < 1_000 ? value.toFixed(2) : compact(value);
   }
@@ -23,8 +25,14 @@ export function figureText(unit: Scale['unit'], value: number | null): string {
 export function tickText(unit: Scale['unit'], value: number): string {
   if (unit === 'percent') return `${value} %`;
   if (unit === 'celsius') return `${value} °C`;
-  if (unit === 'number') return Math.abs(value) < 1_000 ? String(Number(value.toFixed(2))) : compact(value);
+  if (unit === 'number' || unit === 'count') return Math.abs(value) < 1_000 ? String(Number(value.toFixed(2))) : tickCompact(value);
   if (value === 0) return '0';
   const [amount = '', name = ''] = bytes(value).split(' ');
   return `${Number(amount)} ${name}${unit === 'rate' ? '/s' : ''}`;
+}
+
+/** `5 M`, not `5.00 M`. */
+export function tickCompact(value: number): string {
+  const [amount = '', name] = compact(value).split(' ');
+  return [String(Number(amount)), name].filter(Boolean).join(' ');
 }

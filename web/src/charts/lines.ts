@@ -29,7 +29,7 @@ export const PAGE_METRICS = [
 
 /** How a line is called: a text of the page, or a name that came from the device. */
 export type LineName =
-  | { kind: 'text'; key: 'chart.cpu_total' | 'chart.memory' | 'chart.swap' | 'chart.disk_main' | 'chart.up' | 'chart.down' | 'chart.load1' | 'chart.load5' | 'chart.load15' | 'chart.read' | 'chart.write' | 'chart.gateway_memory' }
+  | { kind: 'text'; key: 'chart.cpu_total' | 'chart.memory' | 'chart.swap' | 'chart.disk_main' | 'chart.up' | 'chart.down' | 'chart.load1' | 'chart.load5' | 'chart.load15' | 'chart.read' | 'chart.write' | 'chart.gateway_memory' | 'tokens.input' | 'tokens.output' | 'tokens.cache_read' | 'tokens.cache_write' }
   | { kind: 'core'; core: string }
   | { kind: 'own'; name: string };
 
@@ -44,13 +44,15 @@ export interface Line {
 
 /** What the y axis shows; `max` null lets the data decide. */
 export interface Scale {
-  unit: 'percent' | 'bytes' | 'rate' | 'celsius' | 'number';
+  unit: 'percent' | 'bytes' | 'rate' | 'celsius' | 'number' | 'count';
   max: number | null;
 }
 
 export interface Picture {
   lines: Line[];
   scale: Scale;
+  /** Sums of a step, stacked, instead of lines. */
+  bars?: boolean;
 }
 
 const PERCENT: Scale = { unit: 'percent', max: 100 };

@@ -24,6 +24,9 @@ const PICTURE_SCALE = 2;
 const HEADING_PX = 40;
 const SIDE_PX = 16;
 
+/** The width of a sheet of A4 within its margins: on paper a chart is drawn for it, so that its texts keep their form. */
+const PAPER_PX = 700;
+
 /** A chart that is nearly in sight is drawn, so that scrolling shows no empty frames. */
 const AHEAD_PX = 300;
 
@@ -40,7 +43,11 @@ export async function mountChart(element: HTMLElement, signal: AbortSignal): Pro
     chart.setOption(option, { replaceMerge: ['series'], lazyUpdate: false });
   }
 
-  const resized = new ResizeObserver(() => chart.resize());
+  /** A sheet has no window: its size is set here, not measured. */
+  let paper = false;
+  const resized = new ResizeObserver(() => {
+    if (!paper) chart.resize();
+  });
   resized.observe(element);
   const seen = new IntersectionObserver(
     (entries) => {
@@ -52,6 +59,19 @@ export async function mountChart(element: HTMLElement, signal: AbortSignal): Pro
     { rootMargin: `${AHEAD_PX}px` },
   );
   seen.observe(element);
+
+  const onPaper = (): void => {
+    if (waiting !== null) draw(waiting);
+    waiting = null;
+    paper = true;
+    chart.resize({ width: PAPER_PX, height: chart.getHeight() });
+  };
+  const onScreen = (): void => {
+    paper = false;
+    chart.resize({ width: 'auto', height: 'auto' });
+  };
+  window.addEventListener('beforeprint', onPaper);
+  window.addEventListener('afterprint', onScreen);
 
   return {
     update(option) {
@@ -67,6 +87,8 @@ export async function mountChart(element: HTMLElement, signal: AbortSignal): Pro
     dispose() {
       resized.disconnect();
       seen.disconnect();
+      window.removeEventListener('beforeprint', onPaper);
+      window.removeEventListener('afterprint', onScreen);
       chart.dispose();
     },
   };

@@ -27,6 +27,7 @@ function drawing(change: Partial<Drawing>): Drawing {
     step_ms: 0,
     break_ms: 15,
     lines: [],
+    bars: false,
     scale: { unit: 'number', max: null },
     span: { from_ms: 0, to_ms: 30 },
     gaps: [],

@@ -21,6 +21,8 @@ export interface Drawing {
   /** Points further apart are not joined. */
   break_ms: number;
   lines: readonly Line[];
+  /** Sums of a step, stacked; each is drawn around its point. */
+  bars: boolean;
   scale: Scale;
   span: Span;
   gaps: readonly Gap[];
@@ -30,7 +32,9 @@ export interface Drawing {
 }
 
 type Point = [t_ms: number, value: number | null];
-type LineSeries = Extract<Exclude<NonNullable<ChartOption['series']>, readonly unknown[]>, { type?: 'line' }>;
+type Series = Exclude<NonNullable<ChartOption['series']>, readonly unknown[]>;
+type LineSeries = Extract<Series, { type?: 'line' }>;
+type BarSeries = Extract<Series, { type?: 'bar' }>;
 
 export function timeOption(drawing: Drawing, palette: Palette): ChartOption {
   const { lines, span } = drawing;
@@ -43,6 +47,8 @@ export function timeOption(drawing: Drawing, palette: Palette): ChartOption {
       type: 'time',
       min: span.from_ms,
       max: span.to_ms,
+      // Bars at the edges are cut: all charts keep one axis.
+      containShape: false,
       splitNumber: Math.max(2, Math.floor(drawing.width_px / TICK_PX)),
       axisLine: { lineStyle: { color: palette['chart-grid'] } },
       axisTick: { show: false },
@@ -59,21 +65,26 @@ export function timeOption(drawing: Drawing, palette: Palette): ChartOption {
       axisLabel: { ...label, showMaxLabel: axis.top % axis.step === 0, formatter: (value: number) => drawing.tick(value) },
       splitLine: { lineStyle: { color: palette['chart-grid'] } },
     },
-    series: lines.flatMap((line) => lineSeries(line, drawing, palette)),
+    series: drawing.bars ? lines.map((line) => barSeries(line, drawing, palette)) : lines.flatMap((line) => lineSeries(line, drawing, palette)),
   };
 }
 
 /** Ends of the y axis: the scale's own top, or the first round number above every point that is shown. */
-export function valueAxis(drawing: Pick<Drawing, 'lines' | 'scale' | 'span' | 't_ms'>): { top: number; step: number } {
+export function valueAxis(drawing: Pick<Drawing, 'lines' | 'bars' | 'scale' | 'span' | 't_ms'>): { top: number; step: number } {
   const { scale } = drawing;
   if (scale.unit === 'percent') return { top: 100, step: 25 };
   if (scale.max !== null && scale.max > 0) return { top: scale.max, step: roundStep(scale.max) };
   // A line at zero still needs a scale above it.
   let highest = scale.unit === 'rate' ? 1_000 : 1;
-  for (const line of drawing.lines) {
-    for (const [index, at] of drawing.t_ms.entries()) {
-      if (at >= drawing.span.from_ms && at <= drawing.span.to_ms) highest = Math.max(highest, line.columns.max[index] ?? 0);
+  for (const [index, at] of drawing.t_ms.entries()) {
+    if (at < drawing.span.from_ms || at > drawing.span.to_ms) continue;
+    let sum = 0;
+    for (const { columns } of drawing.lines) {
+      const value = columns.max[index] ?? 0;
+      sum += value;
+      if (!drawing.bars && value > highest) highest = value;
     }
+    if (drawing.bars && sum > highest) highest = sum;
   }
   const step = roundStep(highest);
   return { top: step * Math.ceil(highest / step), step };
@@ -83,6 +94,22 @@ export function valueAxis(drawing: Pick<Drawing, 'lines' | 'scale' | 'span' | 't
 function roundStep(top: number): number {
   const power = 10 ** Math.floor(Math.log10(top / 4));
   return ([1, 2, 2.5, 5, 10].find((factor) => factor * power * 4 >= top * (1 - 1e-9)) ?? 10) * power;
+}
+
+/** Of a bar's place so much is the bar; the rest keeps neighbours apart. */
+const BAR_SHARE = 0.78;
+
+function barSeries(line: Line, drawing: Drawing, palette: Palette): BarSeries {
+  const step_px = (drawing.step_ms / (drawing.span.to_ms - drawing.span.from_ms)) * drawing.width_px;
+  return {
+    type: 'bar',
+    id: line.id,
+    stack: 'bars',
+    silent: true,
+    barWidth: Math.max(1, step_px * BAR_SHARE),
+    data: drawing.t_ms.map((at, index) => [at, line.columns.avg[index] ?? 0]),
+    itemStyle: { color: palette[line.colour] },
+  };
 }
 
 function lineSeries(line: Line, drawing: Drawing, palette: Palette): LineSeries[] {
@@ -108,7 +135,8 @@ function lineSeries(line: Line, drawing: Drawing, palette: Palette): LineSeries[
   const edge = { ...common, stack, lineStyle: { opacity: 0 }, itemStyle: { color: colour }, z: 1 } as const;
   return [
     { ...edge, id: `${line.id} min`, data: points(line.columns.min) },
-    { ...edge, id: `${line.id} max`, data: points(height), areaStyle: { color: colour, opacity: 0.2 } },
+    // Its upper edge is drawn too: a single second in a year is a spike of a pixel's width.
+    { ...edge, id: `${line.id} max`, data: points(height), lineStyle: { color: colour, width: 0.8, opacity: 0.4 }, areaStyle: { color: colour, opacity: 0.22 } },
     mean,
   ];
 }

@@ -88,8 +88,8 @@ describe('the row at a time', () => {
 describe('the extent of a column', () => {
   it('sees only the span, and extremes in the band', () => {
     const columns = { avg: [1, 2, null, 50], min: [0, 1, null, 50], max: [1, 9, null, 50] };
-    expect(extent([1, 2, 3, 4], columns, { from_ms: 1, to_ms: 3 })).toEqual({ last: 2, min: 0, max: 9 });
-    expect(extent([], columns, { from_ms: 1, to_ms: 3 })).toEqual({ last: null, min: null, max: null });
+    expect(extent([1, 2, 3, 4], columns, { from_ms: 1, to_ms: 3 })).toEqual({ last: 2, min: 0, max: 9, sum: 3 });
+    expect(extent([], columns, { from_ms: 1, to_ms: 3 })).toEqual({ last: null, min: null, max: null, sum: 0 });
   });
 });
 

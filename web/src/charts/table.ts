@@ -97,26 +97,39 @@ export function rowAt(table: Table, t_ms: number, reach_ms: number): number | nu
   return distance(nearest) <= reach_ms ? nearest : null;
 }
 
+/** A row may lack a metric; the last one that had it, if it is near, is meant. */
+export function valueNear(table: Table, column: Column, row: number, reach_ms: number): number | null {
+  const at = table.t_ms[row] ?? 0;
+  for (let back = row; back >= 0 && at - (table.t_ms[back] ?? 0) <= reach_ms; back -= 1) {
+    const value = column[back];
+    if (value !== null && value !== undefined) return value;
+  }
+  return null;
+}
+
 export interface Extent {
   last: number | null;
   min: number | null;
   max: number | null;
+  sum: number;
 }
 
-/** What a column says in three numbers, within a span. */
+/** What a column says in a few numbers, within a span. */
 export function extent(times: readonly number[], columns: Columns, span: Span): Extent {
   let last: number | null = null;
   let min: number | null = null;
   let max: number | null = null;
+  let sum = 0;
   for (const [index, t_ms] of times.entries()) {
     if (t_ms < span.from_ms || t_ms > span.to_ms) continue;
     last = columns.avg[index] ?? last;
+    sum += columns.avg[index] ?? 0;
     const low = columns.min[index] ?? null;
     const high = columns.max[index] ?? null;
     if (low !== null && (min === null || low < min)) min = low;
     if (high !== null && (max === null || high > max)) max = high;
   }
-  return { last, min, max };
+  return { last, min, max, sum };
 }
 
 /** Between two points further apart than this no line is drawn. */

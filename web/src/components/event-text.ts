@@ -35,6 +35,13 @@ export function eventText(event: DeviceEvent, language: Language): string {
       const to = word(event, 'to') ?? '–';
       return from === null ? t('event.version_now', { to }) : t('event.version_change', { from, to });
     }
+    case 'back_fill': {
+      const from_ms = number(event, 'from_ms');
+      const to_ms = number(event, 'to_ms');
+      return from_ms === null || to_ms === null ? t('event.back_fill') : t('event.back_fill_span', { span: span(to_ms - from_ms, language), time: stamp(from_ms, event.t_ms, language) });
+    }
+    case 'settings_changed':
+      return t('event.settings_changed');
     default:
       return event.kind.replaceAll('_', ' ');
   }
