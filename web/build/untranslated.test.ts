@@ -10,7 +10,7 @@ import { zh } from '../src/i18n/zh.ts';
 const SOURCE = resolve(import.meta.dirname, '../src');
 
 /** Names that are the same in Chinese. */
-const NAMES = /CPU|NAS|VPS|Linux|macOS|Windows|OpenClaw Watch|OpenClaw|Token|API|CSV|PNG|GB|d\b/gi;
+const NAMES = /CPU|NAS|VPS|Linux|Docker|macOS|Windows|OpenClaw Watch|OpenClaw|Token|API|CSV|PNG|GB|d\b/gi;
 const CHINESE = /\p{Script=Han}/u;
 const WORD = /[\p{L}]{2,}/u;
 

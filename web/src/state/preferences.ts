@@ -40,15 +40,26 @@ export const dark = ref(false);
 
 const systemDark = window.matchMedia('(prefers-color-scheme: dark)');
 
+/** Paper is white, whatever the screen is. */
+let printing = false;
+
 function applyTheme(): void {
   const root = document.documentElement;
-  if (theme.value === 'system') delete root.dataset['theme'];
-  else root.dataset['theme'] = theme.value;
-  dark.value = theme.value === 'dark' || (theme.value === 'system' && systemDark.matches);
+  const applied: Theme = printing ? 'light' : theme.value;
+  if (applied === 'system') delete root.dataset['theme'];
+  else root.dataset['theme'] = applied;
+  dark.value = applied === 'dark' || (applied === 'system' && systemDark.matches);
+}
+
+function setPrinting(now: boolean): void {
+  printing = now;
+  applyTheme();
 }
 
 export function startPreferences(): void {
   systemDark.addEventListener('change', applyTheme);
+  window.addEventListener('beforeprint', () => setPrinting(true));
+  window.addEventListener('afterprint', () => setPrinting(false));
   watchEffect(applyTheme, { flush: 'sync' });
   watchEffect(() => (document.documentElement.lang = language.value === 'zh' ? 'zh-CN' : 'en'));
 }

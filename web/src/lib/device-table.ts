@@ -1,13 +1,16 @@
 import type { Device } from '../api/model';
-import { csv, csvTime } from './csv';
+import { csvTime } from './csv';
 import { fullestDisk, hottest, memoryPercent } from './metric';
+import type { DataTable } from './table-layout';
 
 /** The device list as a table; the heads are the names the API uses. */
-export function deviceCsv(devices: readonly Device[]): string {
+export function deviceTable(devices: readonly Device[], title: string): DataTable {
   const head = ['id', 'name', 'device_type', 'tags', 'state', 'reason', 'cpu_percent', 'memory_percent', 'disk_percent', 'net_tx_rate', 'net_rx_rate', 'load1', 'temperature_celsius', 'uptime_s', 'tokens_today', 'cost_today_usd', 'openclaw_version', 'agent_version', 'last_seen'];
-  return csv(
+  return {
+    file: 'devices',
+    title,
     head,
-    devices.map((device) => [
+    rows: devices.map((device) => [
       device.id,
       device.name,
       device.device_type,
@@ -28,5 +31,5 @@ export function deviceCsv(devices: readonly Device[]): string {
       device.agent_version,
       csvTime(device.last_seen_ms),
     ]),
-  );
+  };
 }
