@@ -1,7 +1,7 @@
 /** What devices, clocks, networks and newer servers may throw at the page. */
 
 import { equal, eventually, holds } from './checks';
-import { send } from './demo';
+import { bootId, send } from './demo';
 import { ACCOUNT, addDevice, at, call, rowOf, type Stage } from './stage';
 import { colouredPixels } from './watch';
 
@@ -43,10 +43,12 @@ export async function badInput({ checks, server, page, watch, shoot }: Stage): P
       logs: NASTY.map((message, index) => ({ t_ms: now - index * 1_000, level: index % 2 ? 'error' : 'fatal', source: MARKUP.slice(0, 60), message })),
       usage: [{ event_id: 'nasty-1', t_ms: now, agent: MARKUP, provider: MARKUP, model: MARKUP, input: 5, output: 5, cache_read: 0, cache_write: 0 }],
     });
-    const views = ['/', '/?view=cards', '/usage', '/usage?by=agent', '/logs', '/events', '/settings/prices', `/devices/${id}`, `/devices/${id}/tokens`, `/devices/${id}/logs`, `/devices/${id}/events`];
+    await call(page, server.web, 'POST', '/api/v1/tokens', { name: MARKUP, scope: 'read' });
+    const views = ['/', '/?view=cards', '/usage', '/usage?by=agent', '/usage?by=device', '/logs', '/logs?view=groups', '/events', '/settings/prices', '/settings/tokens', `/devices/${id}`, `/devices/${id}/tokens`, `/devices/${id}/logs`, `/devices/${id}/events`];
     for (const view of views) {
       await page.goto(`${server.web}${view}`);
       await page.locator('main').getByText('<img').filter({ visible: true }).first().waitFor();
+      equal((await page.locator('main time:visible').allInnerTexts()).filter((text) => text.startsWith('-')), [], `ages of a clock that is ahead, in ${view}`);
       equal(await page.locator('main img, main b, main script, main svg[onload]').count(), 0, `elements made of names in ${view}`);
       const [needed, there] = await page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth] as const);
       holds(needed <= there, `${view} is ${needed} px wide, the window ${there}`);
@@ -64,6 +66,18 @@ export async function badInput({ checks, server, page, watch, shoot }: Stage): P
     await page.reload();
     await page.getByRole('heading', { name: 'custom_299' }).waitFor();
     equal(new URL(page.url()).searchParams.getAll('metric'), ['custom_299'], 'metrics in the address');
+  });
+
+  await checks.run('a device with one sample shows it', async () => {
+    const { id, key } = await addDevice(page, server.web, 'one sample');
+    await send(server.ingest, key, { agent: { version: '0.1.0', boot_id: bootId(id), seq: 1, interval_s: 600 }, rows: [{ t_ms: Date.now() - 60_000, v: { cpu_percent: 55 } }] });
+    await page.goto(`${server.web}/devices/${id}?range=15m`);
+    await eventually(async () => ((await colouredPixels(page, '.plot canvas'))[0] ?? 0) > 2 || null, WAIT_MS_MAX, 'a point');
+    holds((await page.locator('.chart.cpu .legend').innerText()).includes('55 %'), 'its value in the legend');
+    await page.goto(`${server.web}/devices/${id}?range=1y`);
+    await eventually(async () => ((await colouredPixels(page, '.plot canvas'))[0] ?? 0) > 2 || null, WAIT_MS_MAX, 'a point in a year');
+    await page.goto(`${server.web}/?q=one+sample`);
+    await rowOf(page, 'one sample').waitFor();
   });
 
   await checks.run('a time without figures, ten years, and a broken address have their faces', async () => {

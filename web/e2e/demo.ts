@@ -27,6 +27,8 @@ export interface DemoDevice {
   /** How it is to be shown: most are well. */
   fate: 'well' | 'gateway_down' | 'failing' | 'silent' | 'never' | 'bare';
   seq: number;
+  /** When the fleet was made up. */
+  started_ms: number;
 }
 
 const PLACES = ['home', 'office', 'hetzner', 'lab', 'aliyun', 'travel'];
@@ -77,6 +79,7 @@ export async function addFleet(api: Api, count: number, seed: number): Promise<D
       disk: [2_000, 16_000, 1_000, 160, 160, 80, 4_000, 2_000, 64, 1_000][index % 10] ?? 250,
       fate: fates[index] ?? (index % 13 === 12 ? 'bare' : 'well'),
       seq: 0,
+      started_ms: Date.now(),
     });
   }
   return fleet;
@@ -120,16 +123,23 @@ export function figures(device: DemoDevice, t_ms: number, now_ms: number, next: 
   return values;
 }
 
+/** Since when it runs: some days, and a troubled one was started again four hours ago. */
+function bootedMs(device: DemoDevice, t_ms: number): number {
+  const again = device.started_ms - 4 * HOUR;
+  const troubled = device.fate === 'failing' || device.fate === 'gateway_down';
+  return troubled && t_ms >= again ? again : device.started_ms - (3 + (device.id % 9)) * DAY;
+}
+
 /** What only recent rows carry: cores, further disks, temperature. */
-export function details(device: DemoDevice, values: Values, next: () => number): Values {
-  const more: Values = { uptime_s: 86_400 * 12 + device.seq, processes: 212 + Math.round(next() * 20), disk_read_rate: Math.round(next() * 4_000_000), disk_write_rate: Math.round(next() * 9_000_000) };
+export function details(device: DemoDevice, values: Values, t_ms: number, next: () => number): Values {
+  const more: Values = { uptime_s: Math.round((t_ms - bootedMs(device, t_ms)) / 1_000), processes: 212 + Math.round(next() * 20), disk_read_rate: Math.round(next() * 4_000_000), disk_write_rate: Math.round(next() * 9_000_000) };
   if (device.fate === 'failing') Object.assign(more, { cron_failing: 2, pairings_pending: 1, clock_offset_ms: 74_000 });
   for (let core = 0; core < device.cores; core += 1) {
     more[`cpu_core_percent{core="${core}"}`] = Math.round(Math.min(100, Math.max(0, (values['cpu_percent'] ?? 0) * (0.4 + next() * 1.3))) * 10) / 10;
   }
   if (device.type === 'nas') {
     more['disk_total{mount="/volume2"}'] = 8_000 * GB;
-    more['disk_used{mount="/volume2"}'] = 7_410 * GB;
+    more['disk_used{mount="/volume2"}'] = Math.round(8_000 * GB * (0.4 + ((device.id * 37) % 56) / 100));
   }
   more['temperature_celsius{sensor="cpu"}'] = Math.round(38 + (values['cpu_percent'] ?? 0) / 2.4);
   return { ...values, ...more };
@@ -200,7 +210,7 @@ export async function sendPast(ingest: string, fleet: readonly DemoDevice[], now
         // One second, one row: the mean of a day does not show it, the band must.
         rows.push({ t_ms: t_ms + 1_000, v: { ...values, cpu_percent: 100 } });
       }
-      rows.push({ t_ms, v: t_ms > now_ms - DAY ? details(device, values, next) : values });
+      rows.push({ t_ms, v: t_ms > now_ms - DAY ? details(device, values, t_ms, next) : values });
       if (rows.length >= ROWS_PER_REPORT) await flush();
     }
     await flush({ usage: usage(device, now_ms, next), logs: logs(device, now_ms, next) });
@@ -262,6 +272,9 @@ function logs(device: DemoDevice, now_ms: number, next: () => number): unknown[]
     const [level, source, message] = LINES[Math.floor(pick)] ?? ['info', 'gateway', 'ok'];
     lines.push({ t_ms: Math.round(now_ms - next() * 3 * DAY - (device.fate === 'silent' ? 3 * HOUR : 0)), level, source, message });
   }
+  // What went wrong went wrong many times within a few minutes.
+  const burst = device.fate === 'failing' ? 34 : 0;
+  for (let line = 0; line < burst; line += 1) lines.push({ t_ms: Math.round(now_ms - 95 * MINUTE + next() * 4 * MINUTE), level: 'error', source: 'gateway/telegram', message: 'getUpdates failed: ETIMEDOUT 149.154.167.220:443' });
   return lines.sort((a, b) => a.t_ms - b.t_ms);
 }
 
@@ -269,9 +282,27 @@ function logs(device: DemoDevice, now_ms: number, next: () => number): unknown[]
 export async function sendNow(ingest: string, fleet: readonly DemoDevice[], now_ms: number, next: () => number): Promise<void> {
   const alive = fleet.filter((device) => device.fate !== 'never' && device.fate !== 'silent');
   const one = async (device: DemoDevice): Promise<void> => {
-    const values = details(device, figures(device, now_ms, now_ms, next), next);
+    const values = details(device, figures(device, now_ms, now_ms, next), now_ms, next);
     await send(ingest, device.key, report(device, bootId(device.id), { rows: [{ t_ms: now_ms, v: values }] }));
   };
   // A few at a time, as many devices' reports would meet.
   for (let at = 0; at < alive.length; at += 16) await Promise.all(alive.slice(at, at + 16).map(one));
+}
+
+/**
+ * The last day of the fleet as `/api/v1/activity` would tell it, had the server been running: it was started a minute
+ * ago, and what it did not see itself it does not claim to know.
+ */
+export function madeUpDay(id: number, state: string, known: string): string {
+  const next = random(id);
+  const slots = known.length;
+  const letters = [...known].map((letter) => (letter === '-' ? 'o' : letter));
+  const from = (hours: number): number => slots - hours * 4;
+  if (state === 'new') return known;
+  if (state === 'offline') letters.fill('x', from(3));
+  if (state === 'degraded') letters.fill('d', from(2 + Math.floor(next() * 5)));
+  if (id % 5 === 2) letters.fill('x', from(9), from(7));
+  if (id % 7 === 3) letters.fill('i', from(16), from(16) + 1);
+  if (id % 11 === 4) letters.fill('d', from(20), from(18));
+  return letters.join('');
 }

@@ -1,9 +1,25 @@
 /** What the parts of the browser test share. */
 
+import { join, resolve } from 'node:path';
 import type { Browser, Locator, Page } from 'playwright-core';
 import type { Checks } from './checks';
 import type { Process, Server } from './processes';
 import type { Watch } from './watch';
+
+const ROOT = resolve(import.meta.dirname, '..');
+export const OUT = join(ROOT, 'out');
+export const SERVER = resolve(process.env['OPENCLAW_WATCH_BIN'] ?? join(ROOT, '../target/debug/openclaw-watch'));
+export const AGENT = resolve(process.env['OPENCLAW_WATCH_AGENT_BIN'] ?? join(ROOT, '../target/debug/openclaw-watch-agent'));
+
+export const DESKTOP = { width: 1440, height: 900 };
+export const DEVICE = 'test-machine';
+export const HOSTILE = '<img src=x onerror=alert(1)>';
+
+/** One report a second: the page must have it within a few. */
+export const REPORT_MS_MAX = 15_000;
+export const STEP_MS_MAX = 15_000;
+/** Coloured pixels of a chart with a line in it; an empty one has none. */
+export const LINE_PIXELS_MIN = 4;
 
 export interface Stage {
   checks: Checks;
@@ -28,6 +44,11 @@ export function at(test: string): string {
 /** A device's row or card in the overview. */
 export function rowOf(page: Page, name: string): Locator {
   return page.locator('[data-device]', { has: page.getByRole('link', { name, exact: true }) });
+}
+
+/** The path that the address bar shows. */
+export function pathOf(page: Page): string {
+  return new URL(page.url()).pathname;
 }
 
 /** Calls the API with the page's session. */

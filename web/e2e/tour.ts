@@ -7,7 +7,8 @@
 
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { madeUpDay } from './demo';
 import { DEMO_ACCOUNT, startDemo } from './demo-server';
 import { launch } from './watch';
 
@@ -23,7 +24,10 @@ interface Style {
   mobile: boolean;
 }
 
-const STYLES: readonly Style[] = (['desktop', 'phone'] as const).flatMap((form) =>
+/** Beside both forms in both languages and themes one as large as screens get. */
+const LARGE: Style = { name: '4k-en-light', language: 'en', theme: 'light', width: 3_840, height: 2_160, mobile: false };
+
+const STYLES: readonly Style[] = (['desktop', 'phone'] as const).flatMap((form): Style[] =>
   (['en', 'zh'] as const).flatMap((language) =>
     (['light', 'dark'] as const).map((theme) => ({
       name: `${form}-${language}-${theme}`,
@@ -34,7 +38,7 @@ const STYLES: readonly Style[] = (['desktop', 'phone'] as const).flatMap((form) 
       mobile: form === 'phone',
     })),
   ),
-);
+).concat(LARGE);
 
 interface View {
   name: string;
@@ -48,13 +52,16 @@ interface View {
 
 const test = (name: string): string => `[data-test="${name}"]`;
 
-function views(device: number, silent: number): View[] {
+function views(device: number, silent: number, troubled: number): View[] {
   return [
     { name: 'overview', path: '/' },
     { name: 'device', path: `/devices/${device}`, whole: true },
     { name: 'device-1y', path: `/devices/${device}?range=1y` },
     { name: 'device-offline', path: `/devices/${silent}` },
+    { name: 'device-30d', path: `/devices/${device}?range=30d` },
+    { name: 'device-6h', path: `/devices/${troubled}?range=6h`, whole: true },
     { name: 'logs', path: '/logs' },
+    { name: 'log-groups', path: '/logs?view=groups' },
     { name: 'usage', path: '/usage', whole: true },
     { name: 'usage-cost', path: '/usage?measure=cost&by=device&days=90d' },
     { name: 'device-tokens', path: `/devices/${device}/tokens` },
@@ -66,7 +73,32 @@ function views(device: number, silent: number): View[] {
     { name: 'prices', path: '/settings/prices' },
     { name: 'events', path: '/events' },
     { name: 'cards', path: '/?view=cards' },
+    { name: 'device-events', path: `/devices/${troubled}/events` },
     { name: 'storage', path: '/settings/storage' },
+    { name: 'keeping', path: '/settings/keeping' },
+    { name: 'display', path: '/settings/display' },
+    { name: 'filtered', path: '/?state=offline' },
+    { name: 'hover', path: `/devices/${device}?range=24h`, async prepare(page) {
+        await page.waitForFunction(() => document.querySelector('[aria-busy=true]') === null);
+        const box = await page.locator('.plot').first().boundingBox();
+        if (box) await page.mouse.move(box.x + box.width * 0.6, box.y + box.height / 2);
+      } },
+    { name: 'print', path: '/usage', whole: true, async prepare(page) {
+        await page.locator('.plot canvas').first().waitFor();
+        await page.waitForTimeout(500);
+        await page.evaluate(() => window.dispatchEvent(new Event('beforeprint')));
+        await page.emulateMedia({ media: 'print' });
+      } },
+    { name: 'add-code', path: '/', async prepare(page) {
+        await page.locator(test('add-device')).click();
+        await page.locator('input[name=device-name]').fill('new-laptop');
+        await page.getByRole('dialog').locator('button[type=submit]').click();
+        await page.locator(test('install-command')).waitFor();
+      } },
+    { name: 'delete', path: `/devices/${device}`, async prepare(page) {
+        await page.locator(test('delete')).click();
+        await page.locator('input[name=confirm-name]').waitFor();
+      } },
     { name: 'keys', path: '/', async prepare(page) {
         await page.locator('[data-device]').first().waitFor();
         await page.keyboard.press('?');
@@ -105,10 +137,11 @@ async function tour(browser: Browser, web: string): Promise<void> {
   const { devices } = (await (await door.request.get(`${web}/api/v1/devices`)).json()) as { devices: { id: number; name: string; state: string }[] };
   const first = devices.find((device) => device.name === 'mac-studio') ?? devices[0];
   const silent = devices.find((device) => device.state === 'offline') ?? devices[0];
+  const troubled = devices.find((device) => device.state === 'degraded') ?? devices[0];
   const storageState = await door.storageState();
   const wanted = (name: string): boolean => ONLY.length === 0 || ONLY.some((piece) => name.includes(piece));
   for (const style of STYLES) {
-    for (const view of views(first?.id ?? 1, silent?.id ?? 1)) {
+    for (const view of views(first?.id ?? 1, silent?.id ?? 1, troubled?.id ?? 1)) {
       const name = `${view.name}-${style.name}`;
       if (!wanted(name)) continue;
       const context = await browser.newContext({
@@ -121,6 +154,7 @@ async function tour(browser: Browser, web: string): Promise<void> {
         reducedMotion: 'reduce',
         ...(view.stranger ? {} : { storageState }),
       });
+      await pretendDay(context, new Map(devices.map((device) => [device.id, device.state])));
       const page = await context.newPage();
       try {
         await page.goto(`${web}${view.path}`);
@@ -134,6 +168,20 @@ async function tour(browser: Browser, web: string): Promise<void> {
       await context.close();
     }
   }
+}
+
+/** The server has just been started and knows nothing of yesterday; the fleet is made up anyway, and so is its day. */
+async function pretendDay(context: BrowserContext, states: ReadonlyMap<number, string>): Promise<void> {
+  await context.route('**/api/v1/activity', async (route) => {
+    const answer = await route.fetch();
+    const list = (await answer.json()) as { devices: { id: number; availability: string; online_percent: number | null }[] };
+    for (const device of list.devices) {
+      device.availability = madeUpDay(device.id, states.get(device.id) ?? 'online', device.availability);
+      const silent = [...device.availability].filter((letter) => letter === 'x').length;
+      device.online_percent = states.get(device.id) === 'new' ? null : (100 * (device.availability.length - silent)) / device.availability.length;
+    }
+    await route.fulfill({ response: answer, json: list });
+  });
 }
 
 /** Until nothing is loading any more and the fonts and charts are drawn. */
