@@ -36,7 +36,7 @@ const NAME: Pick<Shape, 'min' | 'grow'> = { min: 150, grow: 2 };
 
 export const SHAPE: Record<Column, Shape> = {
   state: { min: 142, grow: 1.3, weight: 100, sort: 'needs' },
-  availability: { min: 106, grow: 1, weight: 45, sort: 'needs' },
+  availability: { min: 106, grow: 1, weight: 45, sort: 'availability' },
   cpu: { min: 136, grow: 1.2, weight: 90, sort: 'cpu' },
   memory: { min: 64, grow: 0.6, weight: 85, sort: 'memory' },
   disk: { min: 64, grow: 0.6, weight: 80, sort: 'disk' },

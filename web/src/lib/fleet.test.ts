@@ -10,7 +10,7 @@ function make(name: string, state: string, latest: Record<string, number> = {}, 
 }
 
 function order(devices: Device[], key: SortKey, descending = false): string {
-  return inOrder(devices, { key, descending })
+  return inOrder(devices, { key, descending }, () => null)
     .map((one) => one.name)
     .join(' ');
 }
@@ -38,6 +38,13 @@ describe('the order of the list', () => {
   it('by a figure has the unknown last, whichever way', () => {
     expect(order(devices.slice(0, 1).concat(devices.slice(4)), 'cpu', true)).toBe('calm gone fresh limping');
     expect(order(devices.slice(0, 1).concat(devices.slice(4)), 'cpu')).toBe('gone calm fresh limping');
+  });
+
+  it('by the last day has those first that were away the longest', () => {
+    const [a, b, c] = [make('a', 'online'), make('b', 'online'), make('c', 'online')];
+    const up = new Map([[a.id, 99.5], [b.id, 12]]);
+    const names = (descending: boolean): string => inOrder([a, b, c], { key: 'availability', descending }, (of) => up.get(of) ?? null).map((one) => one.name).join(' ');
+    expect([names(false), names(true)]).toEqual(['b a c', 'a b c']);
   });
 
   it('by name counts numbers', () => {

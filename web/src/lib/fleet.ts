@@ -4,7 +4,7 @@ import { DEVICE_STATES, type Device, type DeviceState } from '../api/model';
 import { FULL_PERCENT, anyConcern, concernsOf } from './concerns';
 import { fullestDisk, hottest, memoryPercent } from './metric';
 
-export const SORTS = ['needs', 'name', 'cpu', 'memory', 'disk', 'network', 'load', 'temperature', 'tokens', 'cost', 'uptime', 'version', 'agent', 'seen'] as const;
+export const SORTS = ['needs', 'name', 'availability', 'cpu', 'memory', 'disk', 'network', 'load', 'temperature', 'tokens', 'cost', 'uptime', 'version', 'agent', 'seen'] as const;
 export type SortKey = (typeof SORTS)[number];
 
 export interface Sort {
@@ -47,9 +47,13 @@ export function matches(device: Device, filter: Filter): boolean {
   );
 }
 
-/** Larger first when `descending`; a device without the figure is always last. What is compared is worked out once a device. */
-export function inOrder(devices: readonly Device[], sort: Sort): Device[] {
-  const keyed = devices.map((device) => ({ device, key: KEY[sort.key](device) }));
+/**
+ * Larger first when `descending`; a device without the figure is always last. What is compared is worked out once a
+ * device. `up` tells for how much of the day it was there, percent.
+ */
+export function inOrder(devices: readonly Device[], sort: Sort, up: (id: number) => number | null): Device[] {
+  const keyOf = sort.key === 'availability' ? (device: Device): Key => up(device.id) : KEY[sort.key];
+  const keyed = devices.map((device) => ({ device, key: keyOf(device) }));
   const sign = sort.descending ? -1 : 1;
   keyed.sort((a, b) => ordered(a.key, b.key, sign) || byName.compare(a.device.name, b.device.name) || a.device.id - b.device.id);
   return keyed.map(({ device }) => device);
@@ -66,7 +70,7 @@ function ordered(left: Key, right: Key, sign: number): number {
 
 type Key = number | string | null;
 
-const KEY: Record<SortKey, (device: Device) => Key> = {
+const KEY: Record<Exclude<SortKey, 'availability'>, (device: Device) => Key> = {
   needs: need,
   name: (device) => device.name,
   version: (device) => device.facts.openclaw_version,
