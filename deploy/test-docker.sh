@@ -1,6 +1,6 @@
 #!/bin/sh
-# Tries the image and the compose file in a real engine: read-only, without root or capabilities, healthy, stopped in
-# time, data kept over `down` and `up`.
+# Tries the images and the compose file in a real engine: read-only, without root or capabilities, healthy, stopped in
+# time, data kept over `down` and `up`; and the agent in its container, begun with the page's line.
 #
 #   deploy/test-docker.sh FOLDER BASE_IMAGE
 #
@@ -19,6 +19,8 @@ project=openclaw-watch-test
 work=$(mktemp -d)
 compose() { docker compose -p "$project" -f "$work/deploy/docker-compose.yml" "$@"; }
 cleanup() {
+    docker rm -f "$project-agent" >/dev/null 2>&1 || true
+    docker volume rm "$project-agent" >/dev/null 2>&1 || true
     compose down -v >/dev/null 2>&1 || true
     rm -rf "$work"
 }
@@ -28,10 +30,11 @@ fail() {
     exit 1
 }
 
-mkdir -p "$work/deploy" "$work/out/data"
+mkdir -p "$work/deploy" "$work/out/data" "$work/out/state"
 cp "$here"/docker-compose.yml "$here"/Caddyfile "$work/deploy/"
 cp -r "$folder/openclaw-watch" "$folder/agents" "$work/out/"
-# The last stage alone, with what was built in the place of the stage that builds.
+cp "$folder"/agents/openclaw-watch-agent-* "$work/out/openclaw-watch-agent"
+# The stages of the two images alone, with what was built in the place of the stage that builds.
 {
     echo "ARG BASE_IMAGE=$base"
     sed -n '/^FROM ${BASE_IMAGE}/,$p' "$here/Dockerfile" | sed 's|--from=build ||; s|/out/|out/|'
@@ -39,6 +42,7 @@ cp -r "$folder/openclaw-watch" "$folder/agents" "$work/out/"
 
 export WEB_PUBLISH=127.0.0.1:41488 INGEST_PUBLISH=127.0.0.1:41489 DOCKER_BUILDKIT=0 COMPOSE_BAKE=false
 docker build -q -t openclaw-watch -f "$work/deploy/Dockerfile" "$work" >/dev/null
+docker build -q --target agent -t openclaw-watch-agent -f "$work/deploy/Dockerfile" "$work" >/dev/null
 compose up -d --no-build
 
 healthy() {
@@ -62,7 +66,28 @@ id=$(compose ps -q server)
 [ "$(docker inspect -f '{{.HostConfig.ReadonlyRootfs}} {{.Config.User}}' "$id")" = 'true 65532:65532' ] || fail 'not read-only or root'
 token=$(compose logs server | sed -n 's/.*setup?token=//p' | tr -d '\r' | tail -n 1)
 body="{\"token\":\"$token\",\"username\":\"admin\",\"password\":\"correct horse\"}"
-get -H 'content-type: application/json' -d "$body" "$web/api/v1/setup" | grep -q csrf_token || fail 'no account could be made'
+csrf=$(get -c "$work/cookies" -H 'content-type: application/json' -d "$body" "$web/api/v1/setup" |
+    sed -n 's/.*"csrf_token":"\([^"]*\)".*/\1/p')
+[ -n "$csrf" ] || fail 'no account could be made'
+
+# The page's line for Docker, but with a name and a volume of this test's own, and to the port that is published here.
+line=$(get -b "$work/cookies" -H "x-csrf-token: $csrf" -H 'content-type: application/json' \
+    -d '{"name":"container","device_type":"server","tags":[],"notes":""}' "$web/api/v1/enroll-codes" |
+    sed -n 's/.*"docker":"\(docker run .* openclaw-watch-agent\)".*/\1/p' | sed 's/\\"/"/g')
+line=$(echo "$line" | sed "s/-v openclaw-watch-agent:/-v $project-agent:/g; s/--name openclaw-watch-agent/--name $project-agent/; s/127.0.0.1:38889/127.0.0.1:41489/g")
+HOME=$work sh -c "$line" >/dev/null || fail "the line for Docker: $line"
+reported() { get -b "$work/cookies" "$web/api/v1/devices" | grep -q '"agent_version":"[0-9]'; }
+for _ in $(seq 60); do
+    reported && break
+    sleep 1
+done
+reported || {
+    docker logs "$project-agent" >&2
+    fail 'the agent in its container never reports'
+}
+[ "$(docker inspect -f '{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}}' "$project-agent")" = 'true [ALL]' ] || fail 'the agent may write or do more than it should'
+docker stop -t 10 "$project-agent" >/dev/null
+[ "$(docker inspect -f '{{.State.ExitCode}}' "$project-agent")" = 0 ] || fail 'the agent was not stopped cleanly'
 compose exec -T server /openclaw-watch backup /data/test.backup || fail 'no backup could be made'
 
 began=$(date +%s)
@@ -72,4 +97,4 @@ compose up -d --no-build
 healthy
 body='{"username":"admin","password":"correct horse"}'
 get -H 'content-type: application/json' -d "$body" "$web/api/v1/session" | grep -q csrf_token || fail 'the data did not survive'
-echo 'PASSED: image and compose file in a real engine'
+echo 'PASSED: images and compose file in a real engine'

@@ -56,33 +56,44 @@ export function random(seed: number): () => number {
   };
 }
 
-export type Api = (method: string, path: string, body: unknown) => Promise<unknown>;
+export type Api = (method: string, path: string, body?: unknown) => Promise<unknown>;
+
+/** Requests under way at once, as those of many devices would be. */
+const AT_ONCE = 16;
 
 export async function addFleet(api: Api, count: number, seed: number): Promise<DemoDevice[]> {
   const next = random(seed);
+  const planned = Array.from({ length: count }, (_, index) => plan(index, next()));
   const fleet: DemoDevice[] = [];
-  for (let index = 0; index < count; index += 1) {
-    const place = PLACES[index % PLACES.length] ?? 'lab';
-    const [name, type, tags] = NAMES[index] ?? [`${place}-${String(index + 1).padStart(2, '0')}`, ['server', 'vps', 'desktop', 'nas'][index % 4] ?? 'other', [place]];
-    const added = (await api('POST', '/api/v1/devices', { name, device_type: type, tags, notes: '' })) as { device: { id: number }; api_key: string };
-    const fates: Record<number, DemoDevice['fate']> = { 4: 'silent', 6: 'failing', 8: 'gateway_down', 11: 'never', 17: 'silent', 23: 'failing' };
-    const cores = [8, 4, 8, 4, 4, 2, 16, 12, 4, 10][index % 10] ?? 4;
-    fleet.push({
-      id: added.device.id,
-      name,
-      type,
-      tags,
-      key: added.api_key,
-      load: 0.08 + next() * 0.5,
-      cores,
-      memory: [64, 16, 32, 8, 8, 4, 64, 128, 4, 36][index % 10] ?? 8,
-      disk: [2_000, 16_000, 1_000, 160, 160, 80, 4_000, 2_000, 64, 1_000][index % 10] ?? 250,
-      fate: fates[index] ?? (index % 13 === 12 ? 'bare' : 'well'),
-      seq: 0,
-      started_ms: Date.now(),
-    });
+  for (let at = 0; at < count; at += AT_ONCE) {
+    fleet.push(...(await Promise.all(planned.slice(at, at + AT_ONCE).map(async (device) => await add(api, device)))));
   }
   return fleet;
+}
+
+async function add(api: Api, device: Omit<DemoDevice, 'id' | 'key'>): Promise<DemoDevice> {
+  const { name, type, tags } = device;
+  const added = (await api('POST', '/api/v1/devices', { name, device_type: type, tags, notes: '' })) as { device: { id: number }; api_key: string };
+  return { ...device, id: added.device.id, key: added.api_key };
+}
+
+const FATES: Record<number, DemoDevice['fate']> = { 4: 'silent', 6: 'failing', 8: 'gateway_down', 11: 'never', 17: 'silent', 23: 'failing' };
+
+function plan(index: number, chance: number): Omit<DemoDevice, 'id' | 'key'> {
+  const place = PLACES[index % PLACES.length] ?? 'lab';
+  const [name, type, tags] = NAMES[index] ?? [`${place}-${String(index + 1).padStart(2, '0')}`, ['server', 'vps', 'desktop', 'nas'][index % 4] ?? 'other', [place]];
+  return {
+    name,
+    type,
+    tags: [...tags],
+    load: 0.08 + chance * 0.5,
+    cores: [8, 4, 8, 4, 4, 2, 16, 12, 4, 10][index % 10] ?? 4,
+    memory: [64, 16, 32, 8, 8, 4, 64, 128, 4, 36][index % 10] ?? 8,
+    disk: [2_000, 16_000, 1_000, 160, 160, 80, 4_000, 2_000, 64, 1_000][index % 10] ?? 250,
+    fate: FATES[index] ?? (index % 13 === 12 ? 'bare' : 'well'),
+    seq: 0,
+    started_ms: Date.now(),
+  };
 }
 
 export type Values = Record<string, number>;
@@ -286,7 +297,7 @@ export async function sendNow(ingest: string, fleet: readonly DemoDevice[], now_
     await send(ingest, device.key, report(device, bootId(device.id), { rows: [{ t_ms: now_ms, v: values }] }));
   };
   // A few at a time, as many devices' reports would meet.
-  for (let at = 0; at < alive.length; at += 16) await Promise.all(alive.slice(at, at + 16).map(one));
+  for (let at = 0; at < alive.length; at += AT_ONCE) await Promise.all(alive.slice(at, at + AT_ONCE).map(one));
 }
 
 /**

@@ -16,8 +16,8 @@ const LIGHT_MIN = 0.9;
 export async function files({ checks, server, page, shoot }: Stage): Promise<void> {
   /** Opens a menu and takes what comes of one of its two buttons. */
   const take = async (menu: Locator, form: 'csv' | 'png'): Promise<{ name: string; bytes: Buffer }> => {
-    await menu.getByRole('button').first().click();
-    const [download] = await Promise.all([page.waitForEvent('download'), menu.locator(at(`export-${form}`)).click()]);
+    await menu.click();
+    const [download] = await Promise.all([page.waitForEvent('download'), page.locator(at(`export-${form}`)).click()]);
     return { name: download.suggestedFilename(), bytes: await readFile(await download.path()) };
   };
   const both = async (menu: Locator, what: string, head: string): Promise<void> => {

@@ -5,8 +5,8 @@
 
 import type { CDPSession, Page } from 'playwright-core';
 import { equal, holds } from './checks';
-import { addFleet, bootId, random, send, sendNow, type Api, type DemoDevice } from './demo';
-import { addDevice, at, call, rowOf, type Stage } from './stage';
+import { addFleet, bootId, random, send, sendNow, type DemoDevice } from './demo';
+import { addDevice, at, caller, rowOf, type Stage } from './stage';
 
 const DEVICES = 1_000;
 /** The agent's usual one, seconds: in each of them a part of the fleet reports. */
@@ -23,8 +23,7 @@ export async function speed(stage: Stage): Promise<void> {
   let fleet: DemoDevice[] = [];
 
   await checks.run('a thousand devices are added and report', async () => {
-    const api: Api = (method, path, body) => call(page, server.web, method as 'POST', path, body);
-    fleet = await addFleet(api, DEVICES, 3);
+    fleet = await addFleet(await caller(page, server.web), DEVICES, 3);
     await sendNow(server.ingest, fleet, Date.now(), random(3));
   });
 

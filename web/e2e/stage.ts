@@ -3,6 +3,7 @@
 import { join, resolve } from 'node:path';
 import type { Browser, Locator, Page } from 'playwright-core';
 import type { Checks } from './checks';
+import type { Api } from './demo';
 import type { Process, Server } from './processes';
 import type { Watch } from './watch';
 
@@ -51,17 +52,21 @@ export function pathOf(page: Page): string {
   return new URL(page.url()).pathname;
 }
 
-/** Calls the API with the page's session. */
-export async function call(page: Page, web: string, method: 'POST' | 'DELETE', path: string, data?: unknown): Promise<unknown> {
+/** Calls to the API with the page's session. */
+export async function caller(page: Page, web: string): Promise<Api> {
   const session = (await (await page.request.get(`${web}/api/v1/session`)).json()) as { csrf_token: string };
-  const answer = await page.request.fetch(`${web}${path}`, {
-    method,
-    headers: { 'x-csrf-token': session.csrf_token, origin: web, 'content-type': 'application/json' },
-    ...(data === undefined ? {} : { data: JSON.stringify(data) }),
-  });
-  const text = await answer.text();
-  if (!answer.ok()) throw new Error(`${method} ${path}: ${answer.status()} ${text}`);
-  return text === '' ? null : (JSON.parse(text) as unknown);
+  const headers = { 'x-csrf-token': session.csrf_token, origin: web, 'content-type': 'application/json' };
+  return async (method, path, data) => {
+    const answer = await page.request.fetch(`${web}${path}`, { method, headers, ...(data === undefined ? {} : { data: JSON.stringify(data) }) });
+    const text = await answer.text();
+    if (!answer.ok()) throw new Error(`${method} ${path}: ${answer.status()} ${text}`);
+    return text === '' ? null : (JSON.parse(text) as unknown);
+  };
+}
+
+/** One of them. */
+export async function call(page: Page, web: string, method: 'POST' | 'DELETE', path: string, data?: unknown): Promise<unknown> {
+  return await (await caller(page, web))(method, path, data);
 }
 
 export async function addDevice(page: Page, web: string, name: string): Promise<{ id: number; key: string }> {
