@@ -83,7 +83,9 @@ export async function files({ checks, server, page, shoot }: Stage): Promise<voi
     });
     holds(lightness > LIGHT_MIN, `lightness of a card: ${lightness}`);
     equal(await page.locator('header.bar:visible, .tools:visible, [data-test=export]:visible').count(), 0, 'things nobody can click on paper');
-    holds(((await colouredPixels(page, '.plot canvas'))[0] ?? 0) > 100, 'the bars are there');
+    const [sheet, card] = await Promise.all([page.locator('.sheet').boundingBox(), page.locator('.card.chart').boundingBox()]);
+    holds(sheet !== null && card !== null && sheet.width > 0.9 * card.width && sheet.y + sheet.height <= card.y + card.height, `the chart within its card: ${JSON.stringify([sheet, card])}`);
+    holds(((await colouredPixels(page, '.plot .sheet'))[0] ?? 0) > 100, 'the bars are there');
     await shoot('usage-print');
     await page.emulateMedia({ media: null });
     await page.evaluate(() => window.dispatchEvent(new Event('afterprint')));

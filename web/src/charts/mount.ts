@@ -26,6 +26,8 @@ const SIDE_PX = 16;
 
 /** The width of a sheet of A4 within its margins: on paper a chart is drawn for it, so that its texts keep their form. */
 const PAPER_PX = 700;
+/** Dots of it for each pixel: printers are finer than screens. */
+const PAPER_SCALE = 3;
 
 /** A chart that is nearly in sight is drawn, so that scrolling shows no empty frames. */
 const AHEAD_PX = 300;
@@ -60,14 +62,28 @@ export async function mountChart(element: HTMLElement, signal: AbortSignal): Pro
   );
   seen.observe(element);
 
+  /** On paper a finer picture stands in the chart's place; see `.sheet` in the styles. */
+  let sheet: HTMLCanvasElement | null = null;
   const onPaper = (): void => {
     if (waiting !== null) draw(waiting);
     waiting = null;
     paper = true;
     chart.resize({ width: PAPER_PX, height: chart.getHeight() });
+    // By then the colours are those of paper: whoever gives them heard of the print before.
+    queueMicrotask(() => {
+      if (!paper || chart.isDisposed()) return;
+      sheet?.remove();
+      sheet = chart.renderToCanvas({ pixelRatio: PAPER_SCALE });
+      // Its place in a stack of layers; on paper it takes the room it needs.
+      sheet.removeAttribute('style');
+      sheet.className = 'sheet';
+      element.append(sheet);
+    });
   };
   const onScreen = (): void => {
     paper = false;
+    sheet?.remove();
+    sheet = null;
     chart.resize({ width: 'auto', height: 'auto' });
   };
   window.addEventListener('beforeprint', onPaper);
