@@ -4,6 +4,7 @@ import type { ChartOption } from './echarts';
 import type { Line, Scale } from './lines';
 import type { Palette } from './palette';
 import type { Column, Gap, Span } from './table';
+import { timeTicks } from './ticks';
 
 /** Space around the plot in pixels. Fixed, so that all charts of a page share their time axis. */
 export const PLOT = { left: 64, right: 14, top: 10, bottom: 24 } as const;
@@ -49,10 +50,9 @@ export function timeOption(drawing: Drawing, palette: Palette): ChartOption {
       max: span.to_ms,
       // Bars at the edges are cut: all charts keep one axis.
       containShape: false,
-      splitNumber: Math.max(2, Math.floor(drawing.width_px / TICK_PX)),
       axisLine: { lineStyle: { color: palette['chart-grid'] } },
       axisTick: { show: false },
-      axisLabel: { ...label, hideOverlap: true, formatter: (value: number) => drawing.time(value) },
+      axisLabel: { ...label, hideOverlap: true, customValues: timeTicks(span, Math.max(2, Math.floor(drawing.width_px / TICK_PX))), formatter: (value: number) => drawing.time(value) },
       splitLine: { show: false },
     },
     yAxis: {
