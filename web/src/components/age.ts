@@ -1,8 +1,8 @@
 import { t } from '../i18n';
 import { coarseSpan, type Language } from '../lib/format';
 
-/** Younger than this is "just now": a device that reports each second should not flicker. */
-const FRESH_MS = 5_000;
+/** Younger than this is "just now": a device that reports every ten seconds, as agents do, should not flicker. */
+const FRESH_MS = 12_000;
 
 export function ageText(at: number | null, now: number, language: Language): string {
   if (at === null) return t('overview.never');
