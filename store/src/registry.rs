@@ -271,7 +271,14 @@ impl Registry {
                 device.unkept = true;
             }
             let status = &device.record.status;
-            let heard = status.last_seen_ms.unwrap_or(started_ms).max(started_ms);
+            let heard = match status.last_seen_ms {
+                Some(last_seen_ms) if last_seen_ms >= started_ms => last_seen_ms,
+                // The server could not hear it before, and it may not know yet that the server is back.
+                _ => {
+                    let allowed = presence::silence_allowed_ms(device.interval.ms());
+                    started_ms.saturating_add((presence::RECONNECT_MS - allowed).max(0))
+                }
+            };
             let (state, reason) =
                 presence::judge(status.last_seen_ms, heard, device.interval.ms(), &status.states, now);
             // A report brings a device back, at its time; silence alone can only take it away.

@@ -65,6 +65,26 @@ fn a_restarted_server_gives_every_device_its_three_intervals() {
 }
 
 #[test]
+fn a_restarted_server_waits_until_agents_have_tried_again() {
+    let rig = Rig::new(NOW);
+    append(&rig.store, store::Batch { interval_ms: Some(1_000), ..batch(rig.device, NOW) }).unwrap();
+    let later = NOW + 600_000;
+    let rig = rig.reopen(later);
+    let other = rig.store.add_device(profile("two"), [2; 32], later).unwrap();
+    for (after_ms, state) in [(59_999, DeviceState::Online), (60_000, DeviceState::Offline)] {
+        rig.store.tick(later + after_ms);
+        settle(&rig.store, other, later);
+        assert_eq!(rig.store.device(rig.device).unwrap().state, state, "{after_ms} ms after its start");
+    }
+    // One that was heard since is judged as ever.
+    append(&rig.store, store::Batch { interval_ms: Some(1_000), ..batch(rig.device, later + 61_000) })
+        .unwrap();
+    rig.store.tick(later + 71_000);
+    settle(&rig.store, other, later);
+    assert_eq!(rig.store.device(rig.device).unwrap().state, DeviceState::Offline);
+}
+
+#[test]
 fn latest_values_facts_and_state_survive_a_restart() {
     for sealed in [false, true] {
         let rig = Rig::new(NOW);
