@@ -15,12 +15,12 @@ use crate::args::Args;
 use crate::calendar::http_date;
 use crate::clock::{Offset, WRONG_MS};
 use crate::config::server::{Server, is_public};
-use crate::config::{Config, Destination, StateDir, Surroundings};
+use crate::config::{Config, Destination, StateDir, Surroundings, is_root};
 use crate::openclaw::Watcher;
 use crate::openclaw::judge::Gateway;
 use crate::openclaw::usage::{Cursors, Reader, State};
 use crate::run::unix_ms;
-use crate::service::{installed, status::runs};
+use crate::service::{installed, runs_as, status::runs};
 use crate::state_dir;
 use crate::uplink::http;
 
@@ -308,9 +308,18 @@ impl Doctor<'_> {
         let folders = config.openclaw.transcripts();
         if folders.is_empty() {
             let text = "not found: this device's own figures are reported";
-            let fix =
-                "run the agent as the user that runs OpenClaw, or name its folder with OPENCLAW_STATE_DIR";
-            return self.say(Verdict::Note, "openclaw", text, fix);
+            let fix = match runs_as().filter(|name| is_root() && name != "root") {
+                Some(name) => {
+                    format!(
+                        "the service runs as {name}: `sudo -u {name} openclaw-watch-agent doctor` sees what it sees"
+                    )
+                }
+                None => {
+                    "run the agent as the user that runs OpenClaw, or name its folder with OPENCLAW_STATE_DIR"
+                        .to_string()
+                }
+            };
+            return self.say(Verdict::Note, "openclaw", text, &fix);
         }
         let list: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
         self.say(Verdict::Good, "openclaw", &list.join(", "), "");

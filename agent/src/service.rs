@@ -49,6 +49,11 @@ pub fn installed(surroundings: &Surroundings) -> Vec<(&'static str, String)> {
     platform::installed(surroundings)
 }
 
+/// The user that the device's service runs as, where that is not everybody's system account.
+pub fn runs_as() -> Option<String> {
+    platform::runs_as()
+}
+
 /// The settings as the service will find them: from the file alone.
 fn settings(env_file: &Path, surroundings: &Surroundings) -> anyhow::Result<Config> {
     let args = Args { env_file: Some(env_file.to_path_buf()), ..Args::default() };

@@ -31,7 +31,7 @@ pub mod sources;
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// The same while there is more to read: a first start reads years, and the device has other things to
 /// do.
-const LOOK_EVERY_MORE: Duration = Duration::from_secs(2);
+const LOOK_EVERY_MORE: Duration = Duration::from_secs(1);
 /// Time between two times that the cursors are written. What is lost of them is read again, and they
 /// may be hundreds of kilobytes on a memory card.
 const SAVE_EVERY: Duration = Duration::from_secs(300);

@@ -43,6 +43,12 @@ pub fn forget(_: bool) -> Vec<Vec<String>> {
     Vec::new()
 }
 
+/// The user that a daemon of this text runs as.
+pub fn user_of(plist: &str) -> Option<&str> {
+    let (_, rest) = plist.split_once("<key>UserName</key>")?;
+    Some(rest.split_once("<string>")?.1.split_once("</string>")?.0)
+}
+
 /// How it is.
 pub fn state(user: bool) -> String {
     // It prints a page about a service that is loaded, and nothing on its output about any other.
@@ -141,6 +147,7 @@ mod tests {
         let plan = plan(&setup);
         assert_eq!(plan.file, Path::new("/Library/LaunchDaemons/org.openclaw-watch.agent.plist"));
         assert!(plan.text.contains("<key>UserName</key>\n  <string>ann</string>"), "{plan}");
+        assert_eq!(user_of(&plan.text), Some("ann"));
         assert_eq!(plan.commands[0][2], "system");
     }
 }

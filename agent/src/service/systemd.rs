@@ -81,6 +81,11 @@ pub fn forget(user: bool) -> Vec<Vec<String>> {
     vec![words(&format!("systemctl {}daemon-reload", if user { "--user " } else { "" }))]
 }
 
+/// The user that a unit of this text runs as.
+pub fn user_of(unit: &str) -> Option<&str> {
+    unit.lines().find_map(|line| line.strip_prefix("User="))
+}
+
 /// How it is: `active`, `failed` and other words of systemd's.
 pub fn state(user: bool) -> String {
     let ask = words(&format!("systemctl {}is-active {NAME}.service", if user { "--user " } else { "" }));
@@ -157,6 +162,7 @@ mod tests {
         let kept: String =
             kept.lines().skip_while(|line| !line.starts_with('[')).map(|line| format!("{line}\n")).collect();
         assert_eq!(text, kept);
+        assert_eq!(user_of(&text), Some("openclaw"));
     }
 
     #[test]

@@ -275,6 +275,12 @@ pub fn installed(surroundings: &Surroundings) -> Vec<(&'static str, String)> {
     there.map(|(user, whose)| (whose, manager::state(user))).collect()
 }
 
+/// The user that the device's service runs as; nothing where there is none.
+pub fn runs_as() -> Option<String> {
+    let text = fs::read_to_string(manager::file(false, Path::new(""))).ok()?;
+    manager::user_of(&text).map(str::to_string)
+}
+
 /// A line as a command: its words are separated by spaces.
 pub fn words(line: &str) -> Vec<String> {
     line.split(' ').map(str::to_string).collect()

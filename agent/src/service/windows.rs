@@ -123,6 +123,11 @@ pub fn uninstall(_: &Surroundings) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The user that the service runs as: the system's own account, which reads everybody's files.
+pub fn runs_as() -> Option<String> {
+    None
+}
+
 /// The services that are installed: whose each is, and how it is.
 pub fn installed(_: &Surroundings) -> Vec<(&'static str, String)> {
     let manager = ServiceManager::local_computer(None::<&str>, ServiceManagerAccess::CONNECT);

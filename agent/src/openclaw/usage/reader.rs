@@ -19,7 +19,7 @@ use super::{State, Why};
 use crate::config::OpenClawPlaces;
 
 /// Events of a portion.
-pub const PORTION_EVENTS_MAX: usize = 2_000;
+pub const PORTION_EVENTS_MAX: usize = 1_000;
 /// Bytes of a portion's events: they share a frame with a report's rows.
 pub const PORTION_BYTES_MAX: usize = 256 << 10;
 /// Bytes of transcripts that are read for one portion: some tenths of a second.
