@@ -23,6 +23,7 @@ export function reasonText(device: Pick<Device, 'state' | 'reason'> & { states?:
   if (!device.reason) return null;
   const failing = device.states?.['gateway_failing'];
   if (failing && device.reason.startsWith('gateway_')) return t('reason.failing', { part: failing.replaceAll('_', ' ') });
+  if (device.reason === 'gateway_crashed' && device.states?.['gateway_end'] === 'start_failed') return t('reason.gateway_start_failed');
   const why = device.reason === 'usage_unreadable' ? whyText(device.states ?? {}) : null;
   if (why) return t('reason.usage_unreadable_why', { why });
   const key = REASONS[device.reason];

@@ -109,6 +109,7 @@ export const common = {
     gateway_degraded: 'part of the gateway fails',
     gateway_stuck: 'gateway hangs',
     gateway_crashed: 'gateway crashed',
+    gateway_start_failed: 'gateway cannot start',
     usage_quiet: 'messages, but no token usage',
     usage_unreadable: 'token usage cannot be read',
     usage_unreadable_why: 'token usage cannot be read: {why}',

@@ -112,6 +112,7 @@ export const common: Translated<typeof english> = {
     gateway_degraded: '网关部分功能异常',
     gateway_stuck: '网关卡死',
     gateway_crashed: '网关崩溃',
+    gateway_start_failed: '网关无法启动',
     usage_quiet: '有消息但没有 Token 用量',
     usage_unreadable: '无法读取 Token 用量',
     usage_unreadable_why: '无法读取 Token 用量：{why}',
