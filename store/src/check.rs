@@ -20,6 +20,12 @@ const SPAN_MS: i64 = 24 * 3_600_000;
 /// … or an hour, when a day has more samples than this: about 48 bytes of memory each.
 const SPAN_SAMPLES_MAX: usize = 4_000_000;
 
+/// Rollup chunks span many days: those needed last stay unpacked, so that not every day unpacks them again. So many, …
+const KEPT_CHUNKS_MAX: usize = 4;
+
+/// … unless one has more values than this, 8 bytes each.
+const KEPT_SAMPLES_MAX: usize = 2_000_000;
+
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Checked {
@@ -70,7 +76,8 @@ pub fn check(dir: &Path) -> Result<Checked> {
             checked.fault(error.to_string());
         }
         for stream in view.streams()? {
-            Stream { view, stream, checked: &mut checked, dictionary: &dictionary }.check()?;
+            let kept = Vec::new();
+            Stream { view, stream, checked: &mut checked, dictionary: &dictionary, kept }.check()?;
         }
         checked.set_aside = view.damaged()?;
         Ok(())
@@ -87,6 +94,8 @@ struct Stream<'a> {
     stream: DeviceId,
     checked: &'a mut Checked,
     dictionary: &'a Dictionary,
+    /// Rollup chunks by number, the latest one last.
+    kept: Vec<(i64, Layer)>,
 }
 
 /// The chunks of a stream by tier, and what they and those that were set aside span of what cannot be read.
@@ -202,9 +211,31 @@ impl Stream<'_> {
         Ok(())
     }
 
-    fn layers(&self, chunks: &[ChunkMeta], span: TimeRange) -> Result<Vec<Layer>> {
+    fn layers(&mut self, chunks: &[ChunkMeta], span: TimeRange) -> Result<Vec<Layer>> {
         let inside = chunks.iter().filter(|c| c.start_ms < span.end() && c.last_ms >= span.start());
-        inside.map(|c| Layer::of_chunk(&self.view.read(c.id)?, |t| span.contains(t))).collect()
+        inside.map(|chunk| self.layer(chunk, span)).collect()
+    }
+
+    /// The rows of a chunk within a span.
+    fn layer(&mut self, meta: &ChunkMeta, span: TimeRange) -> Result<Layer> {
+        if let Some((_, layer)) = self.kept.iter().find(|(id, _)| *id == meta.id) {
+            return Ok(layer.within(span));
+        }
+        let chunk = self.view.read(meta.id)?;
+        if meta.tier == Tier::Raw || meta.samples > KEPT_SAMPLES_MAX {
+            return Layer::of_chunk(&chunk, |t| span.contains(t));
+        }
+        let layer = Layer::of_chunk(&chunk, |_| true)?;
+        if !layer.t_ms.is_sorted() {
+            // Which is told already; its rows cannot be found by halving.
+            return Layer::of_chunk(&chunk, |t| span.contains(t));
+        }
+        if self.kept.len() == KEPT_CHUNKS_MAX {
+            self.kept.remove(0);
+        }
+        let rows = layer.within(span);
+        self.kept.push((meta.id, layer));
+        Ok(rows)
     }
 
     fn rollup_fault(&mut self, tier: Tier, start: Timestamp, what: &str) {

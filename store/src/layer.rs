@@ -3,7 +3,7 @@
 use crate::chunk::{CHUNK_ROWS_MAX, Chunk, ColumnIn, ColumnKey, Field};
 use crate::error::Result;
 use crate::head::Buffer;
-use crate::types::{Kind, Presence, Timestamp};
+use crate::types::{Kind, Presence, TimeRange, Timestamp};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -45,6 +45,13 @@ impl Layer {
             t_ms = rows.iter().map(|&i| t_ms[i]).collect();
         }
         Ok(Layer { t_ms, columns })
+    }
+
+    /// Those of its rows, which are settled, that lie within a range; without columns that have no value there.
+    pub fn within(&self, range: TimeRange) -> Layer {
+        let from = self.t_ms.partition_point(|t| *t < range.start());
+        let to = self.t_ms.partition_point(|t| *t < range.end());
+        Layer { t_ms: self.t_ms[from..to].to_vec(), columns: self.piece(from, to).into_owned() }
     }
 
     /// The settled rows as pieces that fit a chunk each and do not reach over a border of windows of this length.
@@ -253,6 +260,17 @@ mod tests {
         let values: Vec<_> =
             settled.columns.iter().map(|c| (c.key.field, c.present.has(0).then_some(c.values[0]))).collect();
         assert_eq!(values, [(Field::Count, Some(6.0)), (Field::Increase, None)]);
+    }
+
+    #[test]
+    fn rows_within_a_range_begin_with_its_start_and_end_before_its_end() {
+        let whole = layer(&[(1, Some(1.0)), (2, None), (3, Some(3.0)), (4, Some(4.0))]);
+        let within = |from, to| whole.within(TimeRange::new(from, to).unwrap());
+        assert_eq!(within(3, 4), layer(&[(3, Some(3.0))]));
+        assert_eq!(within(0, 9), whole);
+        assert_eq!(within(2, 4), layer(&[(2, None), (3, Some(3.0))]));
+        assert_eq!(within(2, 3), Layer { t_ms: vec![2], columns: Vec::new() }, "nothing is said of it");
+        assert_eq!(within(5, 9), Layer::default());
     }
 
     #[test]

@@ -80,6 +80,27 @@ fn a_sound_folder_has_no_faults() {
 }
 
 #[test]
+fn rollup_chunks_of_several_days_are_compared_day_by_day() {
+    let rig = Rig::new(START);
+    let rows: Vec<(i64, f64)> = (0..6 * 144).map(|i| (START + i * HOUR / 6, i as f64)).collect();
+    append(&rig.store, samples(rig.device, START, "load1", &rows)).unwrap();
+    rig.store.seal().unwrap();
+    rig.store.close();
+    let checked = check(rig.dir.path()).unwrap();
+    assert_eq!((checked.faults_total, checked.rollups), (0, 6 * (144 + 24)));
+    let day = START + 3 * DAY;
+    sql(
+        &rig,
+        "chunks.db",
+        &format!("DELETE FROM chunk WHERE tier = 0 AND start_ms >= {day} AND end_ms < {day} + {DAY}"),
+    );
+    let found = faults(&rig);
+    assert_eq!(found.len(), 144 + 24);
+    assert!(found.iter().all(|fault| fault.ends_with("has no raw rows")), "{found:?}");
+    assert!(found[0].contains(&format!("row of {day} ")), "{found:?}");
+}
+
+#[test]
 fn a_folder_that_is_not_one_or_is_in_use_is_refused_with_a_sentence() {
     let rig = Rig::new(START);
     assert!(matches!(check(rig.dir.path()), Err(Error::Locked { .. })));
