@@ -13,7 +13,7 @@ pub const CLOCK_STATE: &str = "clock";
 /// Rows that are younger than this when they arrive are never late, milliseconds.
 pub const LATE_MS_MIN: i64 = 60_000;
 
-/// Late rows of one report.
+/// Late rows of a report, or of several that fill one range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filled {
     pub device: DeviceId,
@@ -22,6 +22,8 @@ pub struct Filled {
     pub rows: u64,
     /// Ranges that are no farther apart than this belong together: between two rows nothing is missing. Milliseconds.
     pub slack_ms: i64,
+    /// When the first of the reports came, and the last.
+    pub from_received_ms: Timestamp,
     pub received_ms: Timestamp,
 }
 
@@ -35,7 +37,7 @@ impl Filled {
         match joined {
             Some(range) if self.device == later.device && touches => {
                 let rows = self.rows.saturating_add(later.rows);
-                *self = Filled { range, rows, ..*later };
+                *self = Filled { range, rows, from_received_ms: self.from_received_ms, ..*later };
                 true
             }
             _ => false,
@@ -62,7 +64,14 @@ pub fn filled(
     let late = || t_ms.iter().copied().filter(|t| *t < before);
     let (first, last) = (late().min()?, late().max()?);
     let range = TimeRange::new(first, last.saturating_add(i64::from(interval_ms.max(1))))?;
-    Some(Filled { device, range, rows: late().count() as u64, slack_ms, received_ms })
+    Some(Filled {
+        device,
+        range,
+        rows: late().count() as u64,
+        slack_ms,
+        from_received_ms: received_ms,
+        received_ms,
+    })
 }
 
 /// What is left of `start..end` without the ranges, which are in order and apart.
@@ -123,12 +132,14 @@ mod tests {
             range: TimeRange::new(start, end).unwrap(),
             rows: 2,
             slack_ms: 10,
+            from_received_ms: received_ms,
             received_ms,
         };
         let mut joined = filled(1, 100, 200, 1_000);
         assert!(joined.join(&filled(1, 210, 300, 1_001)), "as far apart as rows may be");
         assert!(joined.join(&filled(1, 150, 160, 1_002)), "inside");
-        assert_eq!(joined, Filled { rows: 6, ..filled(1, 100, 300, 1_002) });
+        let expected = Filled { rows: 6, from_received_ms: 1_000, ..filled(1, 100, 300, 1_002) };
+        assert_eq!(joined, expected);
         assert!(!joined.join(&filled(2, 300, 400, 1_003)), "another device");
         assert!(!joined.join(&filled(1, 311, 400, 1_003)), "something is missing in between");
         assert!(!joined.join(&filled(1, 20, 89, 1_003)), "something is missing in between");

@@ -10,7 +10,7 @@ use crate::shared::Shared;
 use crate::writer::ToSeal;
 use crossbeam_channel::Receiver;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Records waiting for the recorder at most; then the writer waits.
 pub const RECORDS_MAX: usize = 256;
@@ -18,6 +18,9 @@ pub const RECORDS_MAX: usize = 256;
 /// A record of so many bytes is not joined with another one: what waits for its transaction waits briefly, and a disk
 /// that is nearly full has room for some of what waits.
 const RECORD_BYTES_FULL: usize = 256 << 10;
+
+/// The time from one commit of the recorder to the next at least: each syncs the disk, and nobody waits for it.
+const RECORD_WINDOW: Duration = Duration::from_millis(20);
 
 /// Pause before a failed step is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -55,8 +58,14 @@ fn seal_one(shared: &Shared, generation: &Generation) -> Result<()> {
 
 /// Runs until there is no sender.
 pub fn run_recorder(shared: &Shared, records: &Receiver<Record>) {
+    let mut recorded: Option<Instant> = None;
     while let Ok(mut record) = records.recv() {
-        // What came during the commit before takes one commit together, and so one sync.
+        if !record.is_empty() {
+            // The first after a pause at once; what comes one after the other waits for company.
+            let since = recorded.map_or(RECORD_WINDOW, |at| at.elapsed());
+            std::thread::sleep(RECORD_WINDOW.saturating_sub(since));
+        }
+        // What came meanwhile takes one commit together, and so one sync.
         let mut bytes = record.bytes();
         while bytes < RECORD_BYTES_FULL
             && let Ok(later) = records.try_recv()
@@ -71,6 +80,9 @@ pub fn run_recorder(shared: &Shared, records: &Receiver<Record>) {
         };
         if !until_done(shared, "recording", step) {
             return;
+        }
+        if !record.is_empty() {
+            recorded = Some(Instant::now());
         }
     }
 }

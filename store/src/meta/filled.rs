@@ -43,7 +43,7 @@ pub fn add_filled(tx: &Connection, filled: &Filled) -> Result<()> {
             .prepare_cached(
                 "INSERT INTO event (device, t_ms, kind, detail) VALUES (?1, ?2, 'back_fill', ?3) RETURNING id",
             )?
-            .query_row(params![device, filled.received_ms, detail.to_string()], |row| row.get(0))?,
+            .query_row(params![device, filled.from_received_ms, detail.to_string()], |row| row.get(0))?,
     };
     tx.prepare_cached("INSERT INTO filled VALUES (?1, ?2, ?3, ?4, ?5)")?
         .execute(params![device, from_ms, to_ms, rows, event])?;

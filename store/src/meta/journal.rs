@@ -185,6 +185,7 @@ mod tests {
             range: crate::TimeRange::new(start, start + 10).unwrap(),
             rows: 1,
             slack_ms: 5,
+            from_received_ms: start,
             received_ms: start,
         };
         let mut record = Record {
