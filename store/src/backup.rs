@@ -165,8 +165,13 @@ fn moment(file: &File, dir: &Path) -> Result<Connection> {
     if found > known { Err(Error::Newer { file: file.name, found, known }) } else { Ok(db) }
 }
 
+/// Those that nobody has begun to delete.
 fn devices(db: &Connection) -> Result<Vec<i64>> {
-    let mut statement = db.prepare("SELECT id FROM device ORDER BY id")?;
+    // A folder that no server of this version has opened yet has no such table.
+    let marks = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'deletion')";
+    let known = db.query_row(marks, [], |row| row.get::<_, bool>(0))?;
+    let there = if known { "WHERE id NOT IN (SELECT device FROM deletion)" } else { "" };
+    let mut statement = db.prepare(&format!("SELECT id FROM device {there} ORDER BY id"))?;
     let ids = statement.query_map([], |row| row.get(0))?;
     Ok(ids.collect::<rusqlite::Result<_>>()?)
 }

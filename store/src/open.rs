@@ -114,6 +114,7 @@ pub fn open(options: Options, now: Timestamp) -> Result<Store> {
             "read back what was not sealed yet"
         );
     }
+    finish_deletions(&shared)?;
     restore_latest(&shared)?;
     let down_from_ms = shared.meta.note_alive(now)?;
     let started = Happening {
@@ -177,6 +178,20 @@ fn replay(
             shared.meta.record(&record, |id| shared.registry.exists(id))?;
         }
         shared.recorded_group.store(group.id, std::sync::atomic::Ordering::Release);
+    }
+    Ok(())
+}
+
+/// Goes on with deletions that were cut short. What cannot be deleted now, on a full disk say, waits for the next start:
+/// nothing finds it anyway.
+fn finish_deletions(shared: &Shared) -> Result<()> {
+    for device in shared.meta.deletions()? {
+        // The tail may still have batches of it, and keeps them until their generation is sealed: without the device.
+        shared.note_deleted(device);
+        match shared.delete_kept(device) {
+            Ok(_) => tracing::info!(device = device.0, "finished a deletion that was cut short"),
+            Err(error) => tracing::warn!(device = device.0, "a deletion is not finished yet: {error}"),
+        }
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::retention::Retention;
 use crate::settings::Settings;
 use crate::tail::StoredBatch;
 use crate::types::DeviceId;
-use crate::{LIVE_LOGS_MAX, LogEntry};
+use crate::{Deleted, LIVE_LOGS_MAX, LogEntry};
 use parking_lot::{Mutex, RwLock};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -163,6 +163,14 @@ impl Shared {
         if let Some(hook) = &*self.hook.read() {
             hook();
         }
+    }
+
+    /// Deletes what is kept of a device that is not in the registry any more.
+    pub fn delete_kept(&self, id: DeviceId) -> Result<Deleted> {
+        let (chunks, chunk_bytes) = self.chunks.delete_stream(id)?;
+        let (logs, events, text_bytes) = self.meta.delete_device(id)?;
+        self.unscrubbed.store(true, Ordering::Release);
+        Ok(Deleted { chunks, bytes: chunk_bytes + text_bytes, logs, events })
     }
 
     /// Leaves nothing in `chunks.db` and `meta.db` of what was deleted; what is held up is tried again by maintenance.

@@ -333,9 +333,15 @@ impl Store {
     /// files then or, what was not sealed yet, soon after. Names of its metrics stay in the dictionary.
     ///
     /// # Errors
-    /// `NotFound`.
+    /// `NotFound`. Database errors; unless it was the first step that failed, the device is gone all the same, and what
+    /// is left of it goes when the folder is opened again.
     pub fn delete_device(&self, id: DeviceId) -> Result<Deleted> {
-        // First out of the registry: from here on nothing of it is taken in, sealed or recorded.
+        if !self.shared.registry.exists(id) {
+            return Err(Error::NotFound { what: "device" });
+        }
+        // A mark before anything goes: a deletion that is cut short is finished at the next start.
+        self.shared.meta.begin_deletion(id)?;
+        // Then out of the registry: from here on nothing of it is taken in, sealed or recorded.
         if !self.shared.registry.remove(id) {
             return Err(Error::NotFound { what: "device" });
         }
@@ -344,14 +350,12 @@ impl Store {
         self.shared.note_deleted(id);
         self.shared.forget_live_logs(id);
         self.shared.notify();
-        let (chunks, chunk_bytes) = self.shared.chunks.delete_stream(id)?;
-        let (logs, events, text_bytes) = self.shared.meta.delete_device(id)?;
-        self.shared.unscrubbed.store(true, Ordering::Release);
+        let deleted = self.shared.delete_kept(id)?;
         if let Err(error) = self.shared.scrub() {
             // It is deleted, and maintenance tries again.
             tracing::warn!("the files could not be scrubbed, will be tried again: {error}");
         }
-        Ok(Deleted { chunks, bytes: chunk_bytes + text_bytes, logs, events })
+        Ok(deleted)
     }
 
     /// `hook` is called (from a thread of the store, must not block) whenever `changes_since` has something new.

@@ -20,7 +20,8 @@ impl Meta {
         self.read(|db| {
             let mut statement = db.prepare(
                 "SELECT id, name, device_type, tags, notes, key_hash, created_ms, last_seen_ms, interval_ms,
-                 agent_version, facts, states, state, reason, since_ms FROM device ORDER BY id",
+                 agent_version, facts, states, state, reason, since_ms FROM device
+                 WHERE id NOT IN (SELECT device FROM deletion) ORDER BY id",
             )?;
             let records = statement.query_map([], record)?;
             Ok(records.collect::<rusqlite::Result<Vec<_>>>()?)
@@ -86,6 +87,24 @@ impl Meta {
         Ok(tx.commit()?)
     }
 
+    /// Marks a device as one to be deleted: from here on it is not among [`Meta::devices`], and whatever becomes of this
+    /// process, [`Meta::deletions`] has it until [`Meta::delete_device`] is done.
+    pub fn begin_deletion(&self, id: DeviceId) -> Result<()> {
+        // Of two at once the later may find it gone.
+        let mark = "INSERT OR IGNORE INTO deletion SELECT id FROM device WHERE id = ?1";
+        self.writer.lock().execute(mark, [id.0])?;
+        Ok(())
+    }
+
+    /// Devices whose deletion was begun and not finished.
+    pub fn deletions(&self) -> Result<Vec<DeviceId>> {
+        self.read(|db| {
+            let mut statement = db.prepare("SELECT device FROM deletion ORDER BY device")?;
+            let ids = statement.query_map([], |row| row.get(0).map(DeviceId))?;
+            Ok(ids.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
     /// Deletes a device with its logs, events and usage; nothing new of it may come any more. Returns how many logs, events and bytes of text.
     pub fn delete_device(&self, id: DeviceId) -> Result<(u64, u64, u64)> {
         let (mut logs, mut bytes) = (0, 0);
@@ -108,7 +127,8 @@ impl Meta {
             }
         }
         let mut overviews = self.overviews.lock();
-        let db = self.writer.lock();
+        let mut db = self.writer.lock();
+        let db = db.transaction()?;
         let events = db.execute("DELETE FROM event WHERE device = ?1", [id.0])? as u64;
         for table in ["usage_event", "usage_slot", "usage_day", "filled"] {
             db.execute(&format!("DELETE FROM {table} WHERE device = ?1"), [id.0])?;
@@ -116,8 +136,9 @@ impl Meta {
         forget_in_overviews(&mut overviews, id);
         // What no other device says must not stay either.
         forget_templates(&db)?;
-        // Last: a deletion that was cut short is begun again by the user, who still sees the device.
         db.execute("DELETE FROM device WHERE id = ?1", [id.0])?;
+        db.execute("DELETE FROM deletion WHERE device = ?1", [id.0])?;
+        db.commit()?;
         Ok((logs, events, bytes))
     }
 }

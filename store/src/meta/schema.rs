@@ -226,5 +226,8 @@ pub const FILE: File = File {
         event INTEGER NOT NULL,
         PRIMARY KEY (device, from_ms)
     ) STRICT, WITHOUT ROWID;
+    ", "
+    -- Devices whose deletion was begun: they are not there any more, and what is left of them is still to go.
+    CREATE TABLE deletion (device INTEGER PRIMARY KEY) STRICT;
     "],
 };

@@ -293,3 +293,91 @@ fn many_devices_are_deleted_at_once_while_others_report() {
         assert_eq!(rig.store.devices().len(), 1);
     }
 }
+
+/// Everything a deletion has to take away: file, table, and the column that says whose a row is.
+const KEPT_OF_A_DEVICE: [(&str, &str, &str); 11] = [
+    ("chunks.db", "chunk", "stream"),
+    ("chunks.db", "series", "stream"),
+    ("chunks.db", "kept", "stream"),
+    ("meta.db", "log", "device"),
+    ("meta.db", "event", "device"),
+    ("meta.db", "usage_event", "device"),
+    ("meta.db", "usage_slot", "device"),
+    ("meta.db", "usage_day", "device"),
+    ("meta.db", "filled", "device"),
+    ("meta.db", "device", "id"),
+    ("meta.db", "deletion", "device"),
+];
+
+/// Rows of these tables that are of `device`.
+fn rows_of(folder: &std::path::Path, device: store::DeviceId) -> Vec<(&'static str, i64)> {
+    let count = |(file, table, column): (&str, &'static str, &str)| {
+        let db = rusqlite::Connection::open(folder.join(file)).unwrap();
+        let rows = format!("SELECT count(*) FROM {table} WHERE {column} = {}", device.0);
+        (table, db.query_row(&rows, [], |row| row.get(0)).unwrap())
+    };
+    KEPT_OF_A_DEVICE.into_iter().map(count).collect()
+}
+
+#[test]
+fn a_deletion_that_is_cut_short_anywhere_is_finished_at_the_next_start() {
+    let mut cut = 0;
+    for (file, table, column) in KEPT_OF_A_DEVICE {
+        let rig = Rig::new(NOW);
+        let victim = rig.store.add_device(profile("victim"), [2; 32], NOW).unwrap();
+        let line =
+            store::LogLine { t_ms: NOW, level: store::Level::Warn, source: "a".into(), message: "b".into() };
+        let usage = store::UsageEvent {
+            event_id: "e".into(),
+            t_ms: NOW,
+            agent: "main".into(),
+            provider: "p".into(),
+            model: "m".into(),
+            input: 1,
+            output: 1,
+            cache_read: 1,
+            cache_write: 1,
+            cost_usd: None,
+            cost_basis: store::CostBasis::Unknown,
+        };
+        for device in [rig.device, victim] {
+            let batch = store::Batch {
+                logs: vec![line.clone()],
+                usage: vec![usage.clone()],
+                ..samples(device, NOW, "load1", &[(NOW - 1, 7.0), (NOW, 8.0)])
+            };
+            append(&rig.store, batch).unwrap();
+        }
+        rig.store.seal().unwrap();
+        // Some of it is not sealed.
+        append(&rig.store, samples(victim, NOW, "load1", &[(NOW + 1, 9.0)])).unwrap();
+        let rig = rig.reopen(NOW + 2);
+
+        // As if the process ended at the first row of this table that goes.
+        let db = rusqlite::Connection::open(rig.dir.path().join(file)).unwrap();
+        let fault = format!(
+            "CREATE TRIGGER fault BEFORE DELETE ON {table} WHEN old.{column} = {}
+             BEGIN SELECT raise(ABORT, 'cut short'); END",
+            victim.0
+        );
+        db.execute_batch(&fault).unwrap();
+        let deleted = rig.store.delete_device(victim);
+        assert!(rig.store.device(victim).is_none(), "{table}: nothing finds it any more");
+        cut += usize::from(deleted.is_err());
+        let (dir, device) = (rig.dir, rig.device);
+        drop(rig.store);
+        db.execute_batch("DROP TRIGGER fault").unwrap();
+        drop(db);
+
+        let store = Store::open(store::Options::new(dir.path()), NOW + 3).unwrap();
+        assert!(store.device(victim).is_none(), "{table}: it came back");
+        store.seal().unwrap();
+        store.close();
+        let left = rows_of(dir.path(), victim);
+        assert!(left.iter().all(|(_, rows)| *rows == 0), "cut short at {table}: {left:?}");
+        let others = rows_of(dir.path(), device);
+        assert!(others.iter().any(|(table, rows)| *table == "chunk" && *rows > 0), "{others:?}");
+        assert_eq!(store::check(dir.path()).unwrap().faults, [""; 0]);
+    }
+    assert!(cut >= 8, "the deletion was cut short {cut} times only");
+}
