@@ -68,6 +68,11 @@ impl Client {
         Client { server, sender: None }
     }
 
+    /// Closes the connection; the next request makes another.
+    pub fn hang_up(&mut self) {
+        self.sender = None;
+    }
+
     /// Connects unless connected.
     pub async fn connect(&mut self) -> Result<&mut SendRequest<Full<Bytes>>> {
         if let Some(sender) = &mut self.sender

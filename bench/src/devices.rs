@@ -104,6 +104,11 @@ impl Web {
         Ok(keys)
     }
 
+    /// The numbers of the devices of [`Web::add_devices`], in the order of their keys.
+    pub fn added(&self) -> &[u64] {
+        &self.added
+    }
+
     /// Adds one device.
     pub async fn add_device(&mut self, name: &str, tags: &[&str]) -> Result<Answer> {
         let body = json!({"name": name, "device_type": "server", "tags": tags, "notes": ""});

@@ -1,11 +1,11 @@
-//! How the processes of the engines are started, watched and ended.
+//! How the programs that are measured are started, watched and ended.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::process::Usage;
 use anyhow::{Context, Result, bail, ensure};
-use bench::process::Usage;
 
 /// A program that does not do what was asked within this time has failed.
 pub const PATIENCE: Duration = Duration::from_secs(180);
@@ -23,6 +23,11 @@ impl Running {
     pub fn start(command: &mut Command) -> Result<Running> {
         let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         Ok(Running(child.with_context(|| format!("cannot start {command:?}"))?))
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.0.id()
     }
 
     /// What it has used so far.

@@ -8,7 +8,7 @@ use bench::client::{Answer, Server};
 use bytes::Bytes;
 
 use crate::pool::Call;
-use crate::running::Running;
+use bench::running::Running;
 
 /// From and to, exclusive; Unix milliseconds.
 pub type Range = (i64, i64);

@@ -11,7 +11,6 @@ mod numbers;
 mod ours;
 mod pool;
 mod recordings;
-mod running;
 mod sets;
 mod table;
 mod victoria;

@@ -11,9 +11,9 @@ use tokio::task::LocalSet;
 
 use crate::engine::{ASKED, Asked, Engine, Form, Query, Range};
 use crate::pool::{Call, Pool};
-use crate::running::PATIENCE;
 use crate::sets::{self, BATCH_ROWS, Fleet, JITTER_MS, Mix, Round, STEP_MS, Set, first_row};
 use crate::table::{Load, Measured, Memory, Size};
+use bench::running::PATIENCE;
 
 /// Rows of each device that are played in the other forms.
 const FORM_ROWS: usize = 4 * BATCH_ROWS;

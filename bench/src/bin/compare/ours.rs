@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::engine::{ASKED, Asked, Engine, Form, Native, Query, Range};
 use crate::numbers;
 use crate::pool::Call;
-use crate::running::{PATIENCE, Running};
+use bench::running::{PATIENCE, Running};
 
 const PASSWORD: &str = "a password for measuring";
 /// As long as the other engine keeps its rows; by default older ones than 30 days would be refused.

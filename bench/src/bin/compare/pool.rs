@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use tokio::task::JoinSet;
 
-use crate::running::PATIENCE;
+use bench::running::PATIENCE;
 
 /// Pause before what was refused for a full queue is sent again.
 const RETRY: Duration = Duration::from_millis(100);

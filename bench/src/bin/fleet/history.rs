@@ -17,7 +17,6 @@ use tokio::task::JoinSet;
 use wire::{Ack, AgentInfo, BootId, Report};
 
 use crate::connect::Connect;
-use crate::parse_duration;
 use crate::summary;
 
 const HOUR_MS: i64 = 3_600_000;
@@ -50,7 +49,7 @@ pub struct Args {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(METRICS_MIN..=METRICS_MAX as i64))]
     metrics: u32,
     /// Time between two rows of a device, such as 500ms, 1s or 2m
-    #[arg(long, default_value = "10s", value_parser = parse_duration)]
+    #[arg(long, default_value = "10s", value_parser = bench::duration)]
     interval: Duration,
     /// How many days; the server's retention_raw_days has to be more
     #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=36_500))]
