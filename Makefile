@@ -2,7 +2,7 @@
 
 PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -path web/out -prune -o -type f -print)
 
-.PHONY: run build agent test page-test rust-test browser-test bench compare api-fuzz fuzz docker-test clean
+.PHONY: run build agent notices test page-test rust-test browser-test bench compare api-fuzz fuzz docker-test clean
 
 # Builds the page and the server and starts it, with its data in ./data.
 run: build
@@ -14,6 +14,10 @@ build: web/dist/index.html
 # The agent alone, as small as it gets: target/agent/openclaw-watch-agent
 agent:
 	cargo build --profile agent --locked -p agent
+
+# Whose code is in the programs and the page, with its licences: target/THIRD-PARTY-NOTICES.md
+notices: web/dist/index.html
+	cargo run --locked --example notices > target/THIRD-PARTY-NOTICES.md
 
 # Everything that must hold before a change is taken.
 test: page-test rust-test browser-test
@@ -60,6 +64,8 @@ docker-test: web/dist/index.html
 	cargo build --release --locked -p openclaw-watch
 	cargo build --profile agent --locked -p agent
 	mkdir -p target/image/agents
+	cargo run --release --locked --example notices > target/image/THIRD-PARTY-NOTICES.md
+	cp LICENSE target/image/
 	cp target/release/openclaw-watch target/image/
 	cp target/agent/openclaw-watch-agent target/image/agents/openclaw-watch-agent-$$(uname -m)-unknown-linux-gnu
 	deploy/test-docker.sh target/image $(BASE_IMAGE)

@@ -25,6 +25,8 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 700,
     reportCompressedSize: false,
+    // Whose code is in the page and under which licence: part of the third-party notices.
+    license: { fileName: 'licenses.md' },
     rolldownOptions: {
       output: {
         // The framework changes less often than the page: browsers keep it over releases.
