@@ -4,7 +4,7 @@
 #
 #   deploy/test-docker.sh FOLDER BASE_IMAGE
 #
-# FOLDER holds openclaw-watch and agents/, built before for BASE_IMAGE (scratch for static programs): the stages of the
+# FOLDER holds openclaw-watch, agents/ and the two files of licences, built before for BASE_IMAGE (scratch for static programs): the stages of the
 # Dockerfile that compile are not run, its last one is, as it stands. Skipped where no engine answers.
 set -eu
 
@@ -32,7 +32,7 @@ fail() {
 
 mkdir -p "$work/deploy" "$work/out/data" "$work/out/state"
 cp "$here"/docker-compose.yml "$here"/Caddyfile "$work/deploy/"
-cp -r "$folder/openclaw-watch" "$folder/agents" "$work/out/"
+cp -r "$folder/openclaw-watch" "$folder/agents" "$folder/LICENSE" "$folder/THIRD-PARTY-NOTICES.md" "$work/out/"
 cp "$folder"/agents/openclaw-watch-agent-* "$work/out/openclaw-watch-agent"
 # The stages of the two images alone, with what was built in the place of the stage that builds.
 {
@@ -64,6 +64,8 @@ get "$web/" | grep -q '<title>' || fail 'the page does not answer'
 get http://127.0.0.1:41489/install.sh | grep -q 'unknown-linux' || fail 'the install script has no agent'
 id=$(compose ps -q server)
 [ "$(docker inspect -f '{{.HostConfig.ReadonlyRootfs}} {{.Config.User}}' "$id")" = 'true 65532:65532' ] || fail 'not read-only or root'
+# Caddy's address, whom the server believes, must stay free for it.
+[ "$(docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$id")" != 10.213.38.2 ] || fail "the server has Caddy's address"
 token=$(compose logs server | sed -n 's/.*setup?token=//p' | tr -d '\r' | tail -n 1)
 body="{\"token\":\"$token\",\"username\":\"admin\",\"password\":\"correct horse\"}"
 csrf=$(get -c "$work/cookies" -H 'content-type: application/json' -d "$body" "$web/api/v1/setup" |
