@@ -8,9 +8,12 @@ use std::process::{Command, Output};
 use crate::client::send;
 use crate::server::Server;
 
-/// An agent that writes down what it is told.
-const AGENT: &str =
-    "#!/bin/sh\necho \"$@\" >>\"$HOME/told\"\n[ \"$1\" != install ] || [ ! -e \"$HOME/no-service\" ]\n";
+/// An agent that writes down what it is told. Run, it goes on until `$HOME/stop` is there.
+const AGENT: &str = r#"#!/bin/sh
+echo "$@" >>"$HOME/told"
+[ "$1" != run ] || while [ ! -e "$HOME/stop" ]; do sleep 0.05; done
+[ "$1" != install ] || [ ! -e "$HOME/no-service" ]
+"#;
 
 fn target() -> String {
     format!("{}-unknown-linux-musl", std::env::consts::ARCH)
@@ -23,6 +26,16 @@ fn server(folder: &Path, agent: Option<&str>) -> Server {
         std::fs::write(agents.join(format!("openclaw-watch-agent-{}", target())), agent).unwrap();
     }
     Server::start_with(folder, &["--agents-dir", agents.to_str().unwrap()])
+}
+
+/// The script as it is on a device with systemd, or without, whatever this machine has.
+fn script(server: &Server, systemd: bool) -> Vec<u8> {
+    let script = send(&server.ingest, "GET", "/install.sh", &[], b"");
+    assert_eq!(script.status, 200);
+    let text = String::from_utf8(script.body).unwrap();
+    let place = "SYSTEMD=/run/systemd/system\n";
+    assert!(text.contains(place));
+    text.replace(place, if systemd { "SYSTEMD=/\n" } else { "SYSTEMD=/nowhere\n" }).into_bytes()
 }
 
 /// Runs a script as somebody with this home, as root is somebody else in these tests only by name.
@@ -50,9 +63,8 @@ fn said(output: &Output) -> String {
 fn the_script_downloads_verifies_enrols_and_installs() {
     let (folder, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let server = server(folder.path(), Some(AGENT));
-    let script = send(&server.ingest, "GET", "/install.sh", &[], b"");
-    assert_eq!(script.status, 200);
-    let output = run(&script.body, home.path(), &["CODE-1234", "my name"]);
+    let script = script(&server, true);
+    let output = run(&script, home.path(), &["CODE-1234", "my name"]);
     assert!(output.status.success(), "{}", said(&output));
     let told = || std::fs::read_to_string(home.path().join("told")).unwrap();
     let enroll = format!("enroll http://{} CODE-1234 --name my name", server.ingest);
@@ -63,10 +75,10 @@ fn the_script_downloads_verifies_enrols_and_installs() {
     assert_eq!(left.len(), 1, "{left:?}");
 
     // Again without a code: an update.
-    assert!(run(&script.body, home.path(), &[]).status.success());
+    assert!(run(&script, home.path(), &[]).status.success());
     assert_eq!(told().lines().skip(3).collect::<Vec<_>>(), ["--version", "install"]);
     std::fs::write(home.path().join("no-service"), "").unwrap();
-    let output = run(&script.body, home.path(), &[]);
+    let output = run(&script, home.path(), &[]);
     assert!(
         output.status.code() == Some(1)
             && said(&output).contains("is in ")
@@ -76,7 +88,7 @@ fn the_script_downloads_verifies_enrols_and_installs() {
     );
 
     // What is cut off on its way does nothing.
-    let (half, _) = script.body.split_at(script.body.len() - 12);
+    let (half, _) = script.split_at(script.len() - 12);
     let elsewhere = tempfile::tempdir().unwrap();
     run(half, elsewhere.path(), &["CODE"]);
     assert!(!elsewhere.path().join(".local").exists());
@@ -84,13 +96,33 @@ fn the_script_downloads_verifies_enrols_and_installs() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn without_systemd_the_agent_is_started_and_that_is_said() {
+    let (folder, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = server(folder.path(), Some(AGENT));
+    let output = run(&script(&server, false), home.path(), &["CODE-1234"]);
+    std::fs::write(home.path().join("stop"), "").unwrap();
+    let said = said(&output);
+    assert!(output.status.success() && said.contains("No systemd runs here"), "{said}");
+    let agent = home.path().join(".local/bin/openclaw-watch-agent");
+    assert!(said.contains(&format!("    {} run\n", agent.display())), "{said}");
+    let told = std::fs::read_to_string(home.path().join("told")).unwrap();
+    let enroll = format!("enroll http://{} CODE-1234", server.ingest);
+    assert_eq!(told.lines().collect::<Vec<_>>(), ["--version", &enroll, "run"]);
+
+    // One that ends at once is no success.
+    let output = run(&script(&server, false), home.path(), &[]);
+    assert_eq!(output.status.code(), Some(1), "{}", crate::install::said(&output));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn a_download_that_is_not_what_the_server_has_is_refused() {
     let (folder, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let server = server(folder.path(), Some(AGENT));
-    let script = send(&server.ingest, "GET", "/install.sh", &[], b"");
+    let script = script(&server, true);
     let name = format!("openclaw-watch-agent-{}", target());
     std::fs::write(folder.path().join("agents").join(name), "#!/bin/sh\ntouch $HOME/run\n").unwrap();
-    let output = run(&script.body, home.path(), &["CODE"]);
+    let output = run(&script, home.path(), &["CODE"]);
     assert!(
         output.status.code() == Some(1) && said(&output).contains("not what the server has"),
         "{}",

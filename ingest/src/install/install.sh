@@ -4,12 +4,16 @@
 #   curl -fsSL @URL@/install.sh | sh -s -- CODE [NAME]
 #
 # CODE is the one-time code that the page shows under "Add device". Without a code the agent is only updated.
-# As root it becomes a service of the device, in /usr/local/bin; otherwise one of this user, in ~/.local/bin.
+# As root it becomes a service of the device, in /usr/local/bin; otherwise one of this user, in ~/.local/bin. Where no
+# systemd runs (a container, say) it is started, and how to have it started again is said.
 set -eu
 
 URL='@URL@'
 # Platform and SHA-256 of every agent that the server has.
 AGENTS='@AGENTS@'
+
+# Where a systemd that runs is found.
+SYSTEMD=/run/systemd/system
 
 fail() {
     printf 'openclaw-watch: %s\n' "$1" >&2
@@ -65,6 +69,18 @@ sha256() {
     fi
 }
 
+# Nothing keeps services here: the agent runs until the device stops.
+start_without_service() {
+    printf 'No systemd runs here, so the agent cannot become a service.\n'
+    nohup "$agent" run >/dev/null 2>&1 </dev/null &
+    started=$!
+    sleep 2
+    kill -0 "$started" 2>/dev/null ||
+        fail "the agent ended at once (one that runs already has to be ended first). What is wrong says: $agent doctor"
+    printf 'It was started (process %s) and runs until this device stops. To have it there again, call at every start:\n' "$started"
+    printf '    %s run\n' "$agent"
+}
+
 main() {
     choose
     if [ "$(id -u)" -eq 0 ]; then
@@ -90,7 +106,9 @@ main() {
             "$agent" enroll "$URL" "$1"
         fi
     fi
-    if "$agent" install; then
+    if [ "$(uname -s)" = Linux ] && [ ! -d "$SYSTEMD" ]; then
+        start_without_service
+    elif "$agent" install; then
         printf 'The agent runs: %s status\n' "$agent"
     else
         printf 'The agent is in %s but no service yet, for the reason above. Try again with: %s install\n' "$folder" "$agent" >&2
