@@ -68,13 +68,22 @@ async fn take(
         Some(key) => Some(ingest.authenticate(Some(key), peer)?),
         None => None,
     };
-    let body = parse(&front::read_body(&parts.headers, body, &limits).await?)?;
+    let ticket = known.map(|device| ingest.begin(device)).transpose()?;
+    let body = front::read_body(&parts.headers, body, &limits).await.and_then(|body| parse(&body));
+    let body = match known {
+        Some(device) => ingest.judged(device, body)?,
+        None => body?,
+    };
     let device = match known {
         Some(device) => device,
         None => ingest.authenticate(body.get("api_key").and_then(Value::as_str).map(str::as_bytes), peer)?,
     };
-    let _ticket = ingest.begin(device)?;
-    ingest.submit(batch(device, ingest.now(), &body)?, None).await?;
+    let _ticket = match ticket {
+        Some(ticket) => ticket,
+        None => ingest.begin(device)?,
+    };
+    let batch = ingest.judged(device, batch(device, ingest.now(), &body))?;
+    ingest.submit(batch, None).await?;
     Ok(front::json(StatusCode::OK, &json!({ "message": message })))
 }
 

@@ -20,9 +20,19 @@ const FAULT_TOO_MANY_METRICS: &str = "too_many_metrics";
 pub(crate) async fn report(ingest: &Ingest, request: Request, peer: Peer) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let device = ingest.authenticate_headers(&parts.headers, peer)?;
-    let format = Format::of(&parts.headers)?;
     let _ticket = ingest.begin(device)?;
-    let body = front::read_body(&parts.headers, body, &ingest.options.limits).await?;
+    let answer = of_device(ingest, device, &parts.headers, body).await;
+    ingest.judged(device, answer)
+}
+
+async fn of_device(
+    ingest: &Ingest,
+    device: DeviceId,
+    headers: &HeaderMap,
+    body: hyper::body::Incoming,
+) -> Result<Response, ApiError> {
+    let format = Format::of(headers)?;
+    let body = front::read_body(headers, body, &ingest.options.limits).await?;
     let now = ingest.now();
     let policy = ingest.policy();
     let taken = if body.len() <= INLINE_DECODE_BYTES_MAX {

@@ -45,6 +45,8 @@ pub struct Options {
     pub reports: Rate,
     /// Requests with a wrong key from one address; past it 429 instead of 401. Right keys are not affected.
     pub failures: Rate,
+    /// Reports of one device that cannot be read; past it 429, before the next one's body is read or unpacked.
+    pub unreadable: Rate,
     /// Tries to enroll from one address; past it 429.
     pub enrolling: Rate,
     /// Tries to enroll in total; past it 429.
@@ -71,6 +73,7 @@ impl Options {
                 burst: const { NonZeroU32::new(5_000).expect("more than 0") },
             },
             failures: Rate { per_second: 1.0, burst: const { NonZeroU32::new(60).expect("more than 0") } },
+            unreadable: Rate { per_second: 1.0, burst: const { NonZeroU32::new(60).expect("more than 0") } },
             enrolling: Rate { per_second: 0.1, burst: const { NonZeroU32::new(30).expect("more than 0") } },
             enrolling_total: Rate {
                 per_second: 2.0,
@@ -100,6 +103,7 @@ pub struct Ingest {
     pub(crate) options: Options,
     failures: Buckets<IpAddr>,
     reports: Buckets<DeviceId>,
+    unreadable: Buckets<DeviceId>,
     enrolling: Buckets<IpAddr>,
     enrolling_total: Buckets<()>,
     in_flight: Arc<InFlight>,
@@ -112,6 +116,7 @@ impl Ingest {
             store,
             failures: Buckets::new(options.failures, FAILURE_ADDRESSES_MAX),
             reports: Buckets::new(options.reports, RATE_DEVICES_MAX),
+            unreadable: Buckets::new(options.unreadable, RATE_DEVICES_MAX),
             enrolling: Buckets::new(options.enrolling, FAILURE_ADDRESSES_MAX),
             enrolling_total: Buckets::new(options.enrolling_total, 1),
             in_flight: InFlight::new(options.requests_max, options.requests_per_device_max),
@@ -170,8 +175,12 @@ impl Ingest {
 
     /// Room for one report of `device`, held until the ticket is dropped.
     pub(crate) fn begin(&self, device: DeviceId) -> Result<Ticket, ApiError> {
+        let now = self.now();
+        self.unreadable.check(device, now).map_err(|wait_s| {
+            ApiError::too_many_tries("This device sent too many reports that cannot be read.", wait_s)
+        })?;
         self.reports
-            .take(device, self.now())
+            .take(device, now)
             .map_err(|wait_s| ApiError::too_many_tries("This device reports too often.", wait_s))?;
         self.in_flight.begin(device).map_err(|full| match full {
             Full::Device => {
@@ -179,6 +188,17 @@ impl Ingest {
             }
             Full::Total => ApiError::unavailable("The server is busy with other reports.", BUSY_RETRY_S),
         })
+    }
+
+    /// Remembers whose fault it was when a report of `device` could not be read: a bomb costs its sender more than us.
+    pub(crate) fn judged<T>(&self, device: DeviceId, answer: Result<T, ApiError>) -> Result<T, ApiError> {
+        if let Err(error) = &answer
+            && matches!(error.status.as_u16(), 400 | 413 | 415 | 422)
+        {
+            // That the bucket is empty is told to the next one.
+            let _ = self.unreadable.take(device, self.now());
+        }
+        answer
     }
 
     /// Returns once `batch` is on disk, as the frame it came in if there is one.

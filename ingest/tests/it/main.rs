@@ -152,6 +152,38 @@ async fn a_device_that_reports_too_often_is_429_and_others_are_not() {
 }
 
 #[tokio::test]
+async fn a_device_that_sends_what_cannot_be_read_is_held_up_before_the_next_body_is_read() {
+    let rig = Rig::with(|options| {
+        options.unreadable = Rate { per_second: 0.5, burst: NonZeroU32::new(4).unwrap() };
+    })
+    .await;
+    let bomb = zstd::bulk::compress(&vec![0; 4 << 20], 3).unwrap();
+    let packed = rig.with_key(&format!("{JSON}content-encoding: zstd\r\n"));
+    assert_eq!(rig.post("/api/v1/report", &packed, &bomb).await.status, 413);
+    assert_eq!(rig.post("/api/v1/report", &rig.with_key(JSON), b"{").await.status, 400);
+    assert_eq!(
+        rig.post("/api/v1/report", &rig.with_key("content-type: text/plain\r\n"), b"x").await.status,
+        415
+    );
+    // What is refused for its key is nobody's fault here.
+    assert_eq!(rig.post("/api/v1/report", JSON, b"{").await.status, 401);
+    assert_eq!(rig.post("/api/report/error", &rig.with_key(JSON), b"[1]").await.status, 422);
+    // Now whatever comes is not looked at: its body never arrives, and the answer does not wait for it.
+    let announced = format!(
+        "POST /api/v1/report HTTP/1.1\r\nhost: x\r\n{}content-length: 100000\r\n\r\n",
+        rig.with_key(JSON)
+    );
+    let answer = rig.send(announced.as_bytes()).await;
+    assert_eq!((answer.status, answer.header("retry-after")), (429, Some("2")), "{}", answer.body);
+    assert_eq!(rig.report(&json!({})).await.status, 429);
+    let other = rig.add_device("other", "ocw_other");
+    let answer = rig.post("/api/v1/report", &format!("{JSON}x-api-key: ocw_other\r\n"), b"{}").await;
+    assert_eq!((answer.status, other == rig.device), (200, false));
+    rig.clock.advance(2_000);
+    assert_eq!(rig.report(&json!({})).await.status, 200);
+}
+
+#[tokio::test]
 async fn paths_and_methods_and_media_types_have_their_answers() {
     let rig = Rig::start().await;
     let get = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
