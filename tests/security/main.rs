@@ -16,4 +16,5 @@ mod secrets;
 #[allow(dead_code, reason = "the helpers of the other tests; not all are of use here")]
 #[path = "../it/server.rs"]
 mod server;
+mod threats;
 mod transport;
