@@ -2,7 +2,7 @@
 
 PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -path web/out -prune -o -type f -print)
 
-.PHONY: run build agent notices test page-test rust-test browser-test bench compare api-fuzz fuzz docker-test clean
+.PHONY: run build agent notices test page-test rust-test browser-test bench compare soak api-fuzz fuzz docker-test clean
 
 # Builds the page and the server and starts it, with its data in ./data.
 run: build
@@ -44,6 +44,11 @@ bench:
 compare:
 	cargo build --release --locked -p openclaw-watch -p bench --bins
 	./target/release/compare
+
+# A fleet, people and restarts for 20 minutes; then everything acknowledged is counted. Longer: make soak SOAK='--duration 8h'
+soak:
+	cargo build --release --locked -p openclaw-watch -p bench --bins
+	./target/release/soak $(SOAK)
 
 # Plays schemathesis (pip install schemathesis) against a server of its own: no 500, nothing that is not described.
 api-fuzz: web/dist/index.html
