@@ -30,6 +30,8 @@ const FAILED: u8 = 1;
 const UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    bound_heaps();
     match config::from_process() {
         Err(faults) => {
             eprintln!("{faults}");
@@ -56,6 +58,17 @@ fn main() -> ExitCode {
             done(serve::run(config))
         }
     }
+}
+
+/// Bounds the heaps of glibc's allocator. It would make up to eight for each core, and gives back little of what a query
+/// took from one of them: with 200 devices and some people who look, a server held 417 MiB of which it used 60, and holds
+/// 109 with two heaps.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(unsafe_code, reason = "the allocator's settings can be reached only so")]
+fn bound_heaps() {
+    const HEAPS_MAX: libc::c_int = 2;
+    // SAFETY: no other thread runs yet, and it changes that number alone. Where it is refused, nothing changes.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, HEAPS_MAX) };
 }
 
 fn done(result: anyhow::Result<()>) -> ExitCode {
