@@ -161,14 +161,14 @@ pub const KEYS: [Key; 25] = [
         flag: "limit-query-seconds",
         value: "SECONDS",
         default: Some("20"),
-        help: "How long one query may take; past it the query is refused",
+        help: "How long one query, or one search in logs, may take; past it it is broken off and refused",
     },
     Key {
         name: "limit_head_samples",
         flag: "limit-head-samples",
         value: "NUMBER",
         default: Some("4000000"),
-        help: "Samples in memory at which they are sealed into chunks, about 10 bytes each; reports are refused at three times as many",
+        help: "Samples in memory at which they are sealed into chunks, about 17 bytes each; reports are refused at three times as many",
     },
     Key {
         name: "limit_queue_reports",

@@ -125,6 +125,12 @@ impl App {
                     "The query takes longer than {limit_ms} ms; ask for a shorter range or fewer series."
                 ),
             ),
+            Error::SearchTooLong { limit_ms } => ApiError::invalid(
+                "q",
+                format!(
+                    "The search takes longer than {limit_ms} ms; ask for a shorter time, one device, or three letters or more."
+                ),
+            ),
             Error::Closed => ApiError::unavailable("The server is stopping.", 5),
             other => {
                 tracing::error!(error = %other, "the store failed");

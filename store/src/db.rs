@@ -3,12 +3,15 @@
 use crate::error::{Error, Result};
 use parking_lot::{Mutex, MutexGuard};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a statement waits for another process (a backup, a person with a shell) to let go of a file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Steps of SQLite's machine after which the time is looked at: some tenths of a millisecond.
+const STEPS_UNWATCHED: i32 = 10_000;
 
 /// Read connections kept open per file.
 const READERS_MAX: usize = 4;
@@ -155,17 +158,41 @@ pub struct Readers {
 impl Readers {
     /// Runs `f` on a connection of its own.
     pub fn with<T>(&self, f: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let idle = self.idle.lock().pop();
-        let db = match idle {
-            Some(db) => db,
-            None => reader(&self.path)?,
-        };
+        let db = self.take()?;
         let result = f(&db);
+        self.keep(db);
+        result
+    }
+
+    /// The same for what may take long: it is broken off when the time is over.
+    ///
+    /// # Errors
+    /// `SearchTooLong` then.
+    pub fn within<T>(&self, time: Duration, f: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let until = Instant::now() + time;
+        let mut db = self.take()?;
+        db.progress_handler(STEPS_UNWATCHED, Some(move || Instant::now() >= until))?;
+        let result = f(&db);
+        db.progress_handler(0, None::<fn() -> bool>)?;
+        self.keep(db);
+        match result {
+            Err(Error::Sqlite(e)) if e.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+                Err(Error::SearchTooLong { limit_ms: time.as_millis() as u64 })
+            }
+            other => other,
+        }
+    }
+
+    fn take(&self) -> Result<Connection> {
+        let idle = self.idle.lock().pop();
+        idle.map_or_else(|| reader(&self.path), Ok)
+    }
+
+    fn keep(&self, db: Connection) {
         let mut idle = self.idle.lock();
         if idle.len() < READERS_MAX {
             idle.push(db);
         }
-        result
     }
 
     /// Copies the whole write-ahead log into the file and empties it, so that nothing that was deleted is left in it;

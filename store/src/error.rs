@@ -103,6 +103,14 @@ pub enum Error {
         /// The budget in milliseconds.
         limit_ms: u64,
     },
+    /// A search takes longer than its budget allows.
+    #[error(
+        "the search takes longer than {limit_ms} ms; ask for a shorter time, one device, or three letters or more"
+    )]
+    SearchTooLong {
+        /// The budget in milliseconds.
+        limit_ms: u64,
+    },
     /// The database failed.
     #[error("database: {0}")]
     Sqlite(#[from] rusqlite::Error),

@@ -9,7 +9,7 @@ pub struct Limits {
     pub metrics_per_device: usize,
     /// Samples and rollup rows that one query may read.
     pub query_samples: usize,
-    /// How long one query may read.
+    /// How long one query, or one search in logs or events, may read.
     pub query_time: Duration,
     /// Samples in memory at which they are sealed into chunks. While sealing does not keep up, reports are refused at
     /// [`HEAD_FACTOR`] times as many.

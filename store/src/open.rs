@@ -93,6 +93,7 @@ pub fn open(options: Options, now: Timestamp) -> Result<Store> {
     let head = Head::new(newest_generation);
     let mut shared = Shared::new(dictionary, registry, head, chunks, meta, settings, sealed, recorded);
     shared.limits = options.limits;
+    shared.meta.search_time = options.limits.query_time;
     let done = (sealed, recorded);
     let begin = Instant::now();
     let mut progress = Replay { groups: 0, groups_max: tail.groups_max()?, samples: 0 };

@@ -404,7 +404,7 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub fn logs(&self, query: &LogQuery) -> Result<Page<LogEntry>> {
-        self.shared.meta.logs(query)
+        self.counted(self.shared.meta.logs(query))
     }
 
     /// The lines that [`Store::logs`] would find, in groups that say the same; `limit` counts groups, the largest first.
@@ -412,7 +412,14 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub fn log_groups(&self, query: &LogQuery) -> Result<LogGroups> {
-        self.shared.meta.log_groups(query)
+        self.counted(self.shared.meta.log_groups(query))
+    }
+
+    fn counted<T>(&self, answer: Result<T>) -> Result<T> {
+        if matches!(answer, Err(Error::SearchTooLong { .. })) {
+            self.shared.queries_refused.fetch_add(1, Ordering::Relaxed);
+        }
+        answer
     }
 
     /// How many lines at least as bad as `level` there are since `from_ms`.

@@ -112,7 +112,7 @@ impl Meta {
                 format!("SELECT {COLUMNS} FROM log {} ORDER BY t_ms DESC, id DESC LIMIT ?", filter.sql());
             return self.page(&sql, filter.values(), query.limit, entry);
         };
-        self.read(|db| {
+        self.search(|db| {
             // One transaction, so that both look at the same lines.
             let tx = db.unchecked_transaction()?;
             let sql = format!(
@@ -148,7 +148,7 @@ impl Meta {
                 }
             }
         };
-        self.read(|db| {
+        self.search(|db| {
             let tx = db.unchecked_transaction()?;
             let sql = format!(
                 "SELECT template, count(*), min(t_ms), max(t_ms), max(level) {from}
@@ -184,7 +184,7 @@ impl Meta {
 
     /// See [`crate::Store::count_logs`].
     pub fn count_logs(&self, level: Level, from_ms: Timestamp) -> Result<u64> {
-        self.read(|db| {
+        self.search(|db| {
             let mut statement =
                 db.prepare_cached("SELECT count(*) FROM log WHERE t_ms >= ?1 AND level >= ?2")?;
             Ok(statement.query_row(params![from_ms, level_number(level)], |row| row.get::<_, i64>(0))? as u64)
@@ -207,7 +207,7 @@ impl Meta {
             "SELECT (t_ms - ?1) / ?3, count(*) FROM log
              WHERE {of_device} t_ms >= ?1 AND t_ms < ?2 AND level >= ?4 GROUP BY 1"
         );
-        self.read(|db| {
+        self.search(|db| {
             let mut statement = db.prepare_cached(&sql)?;
             let device = device.map(|device| device.0);
             let mut rows =

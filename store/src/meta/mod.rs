@@ -19,6 +19,7 @@ pub use schema::FILE;
 
 use crate::db::{Readers, Writer, give_back_pages};
 use crate::error::{Error, Result};
+use crate::limits::Limits;
 use crate::prices::Prices;
 use crate::types::Timestamp;
 use arc_swap::ArcSwap;
@@ -26,6 +27,7 @@ use ledger::Overview;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The file's connections.
 pub struct Meta {
@@ -33,6 +35,8 @@ pub struct Meta {
     readers: Readers,
     dir: PathBuf,
     prices: ArcSwap<Prices>,
+    /// What a search may take.
+    pub search_time: Duration,
     /// Who takes this and the writer takes this first.
     overviews: Mutex<Vec<Overview>>,
 }
@@ -53,6 +57,7 @@ impl Meta {
             readers: FILE.readers(dir),
             dir: dir.to_path_buf(),
             prices,
+            search_time: Limits::default().query_time,
             overviews: Mutex::default(),
         })
     }
@@ -94,6 +99,11 @@ impl Meta {
 
     fn read<T>(&self, f: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         self.readers.with(f)
+    }
+
+    /// For what looks at as many rows as somebody asks for.
+    fn search<T>(&self, f: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        self.readers.within(self.search_time, f)
     }
 
     /// Looks at the journal as it is now, with several questions that take a lock once.

@@ -57,7 +57,7 @@ impl Meta {
         limit: u32,
         entry: impl Fn(&Row<'_>) -> rusqlite::Result<(Cursor, T)>,
     ) -> Result<Page<T>> {
-        self.read(|db| page(db, sql, values, limit, &entry))
+        self.search(|db| page(db, sql, values, limit, &entry))
     }
 }
 

@@ -2,7 +2,9 @@
 
 use crate::{append, batch, profile, samples};
 use std::time::{Duration, Instant};
-use store::{Error, Limits, Options, RangeQuery, Rejected, Store, TimeRange};
+use store::{
+    Batch, Error, Level, Limits, LogLine, LogQuery, Options, RangeQuery, Rejected, Store, TimeRange,
+};
 use tempfile::TempDir;
 
 const NOW: i64 = 1_795_343_922_420;
@@ -69,6 +71,35 @@ fn a_query_that_takes_too_long_is_refused_and_counted() {
     let error = query(&store, device).unwrap_err();
     assert!(matches!(error, Error::TooLong { limit_ms: 0 }), "{error}");
     assert_eq!(store.storage().queries_refused, 1);
+}
+
+#[test]
+fn a_search_in_logs_that_takes_too_long_is_broken_off_and_counted() {
+    let (store, device, dir) = store(Limits { query_time: Duration::ZERO, ..Limits::default() });
+    let lines = (0..2_000).map(|i| LogLine {
+        t_ms: NOW + i,
+        level: Level::Warn,
+        source: "gateway".into(),
+        message: format!("line {i} of many"),
+    });
+    append(&store, Batch { logs: lines.collect(), ..batch(device, NOW) }).unwrap();
+    drop(store);
+    let open = |query_time| {
+        let limits = Limits { query_time, ..Limits::default() };
+        Store::open(Options { limits, ..Options::new(dir.path()) }, NOW).unwrap()
+    };
+    // Two letters are in no index: every line is looked at.
+    let search = LogQuery { text: Some("zz".into()), limit: 10, ..LogQuery::default() };
+    let hasty = open(Duration::ZERO);
+    for refused in 1..=2 {
+        let error = hasty.logs(&search).unwrap_err();
+        assert!(matches!(error, Error::SearchTooLong { limit_ms: 0 }), "{error}");
+        assert_eq!(hasty.storage().queries_refused, refused);
+    }
+    drop(hasty);
+    let patient = open(Duration::from_secs(60));
+    assert_eq!(patient.logs(&search).unwrap().entries, []);
+    assert_eq!(patient.storage().queries_refused, 0);
 }
 
 #[test]
