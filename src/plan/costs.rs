@@ -69,7 +69,7 @@ pub const MEASURED: Costs = Costs {
 };
 
 /// Where and when: the median of three runs beside other work.
-pub const MEASURED_ON: &str = "two Intel Xeon cores and an ext4 disk, November 2026";
+pub const MEASURED_ON: &str = "two AMD EPYC cores and an ext4 disk, November 2026";
 
 /// Costs and where they come from.
 #[derive(Debug, Clone, PartialEq)]
