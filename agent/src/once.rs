@@ -50,7 +50,9 @@ pub fn send_once(config: &Config) -> anyhow::Result<()> {
     let made = one_report(config, folder, places)?;
     let frame = wire::frame::encode(&made.report)?;
     match Http::new(destination, ServerClock::default()).post(&frame, REQUEST_MAX) {
-        Outcome::Failed(error) => bail!("{} cannot be reached: {error}", destination.server),
+        Outcome::Nobody(error) | Outcome::Failed(error) => {
+            bail!("{} cannot be reached: {error}", destination.server)
+        }
         Outcome::Answered { status: 200, body, .. } => {
             let ack: Ack = serde_json::from_slice(&body)
                 .with_context(|| format!("{} is not an OpenClaw Watch server", destination.server))?;

@@ -72,7 +72,7 @@ pub fn run(
     spawn("uplink", move || {
         // Dropped when the thread ends in whatever way.
         let _ends = uplink_ends;
-        uplink::send(&to, &http, &server);
+        uplink::send(&to, &http, &server, interval);
     })?;
     log::info(format_args!(
         "openclaw-watch-agent {} reports to {} every {} s, samples every {} s",

@@ -20,6 +20,9 @@ pub mod http;
 pub const BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// The shortest.
 pub const BACKOFF_MIN: Duration = Duration::from_millis(250);
+/// The longest wait between two looks for a server that is not there is one report interval, but no shorter than
+/// this: when it comes back it gets no more of them than it gets reports.
+pub const ABSENT_MIN: Duration = Duration::from_secs(5);
 /// The longest wait that a server can ask for.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 /// The wait when trying again soon cannot help: a wrong key, a wrong address.
@@ -47,6 +50,9 @@ pub enum Outcome {
     },
     /// There was none.
     Failed(String),
+    /// There was nobody who could have given one: the address has no name or no way there, or nothing listens.
+    /// To ask again costs a server nothing.
+    Nobody(String),
 }
 
 /// What becomes of the report.
@@ -85,8 +91,13 @@ enum Trouble {
 }
 
 /// Decides, and remembers what it takes to decide.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Uplink {
+    /// The longest wait while nobody is there.
+    absent_max: Duration,
+    /// Tries in a row that found nobody.
+    absences: u32,
+    /// Tries that failed otherwise since the last that did not.
     failures: u32,
     trouble: Option<Trouble>,
     connected: bool,
@@ -94,9 +105,25 @@ pub struct Uplink {
 }
 
 impl Uplink {
+    /// Of a device that reports so often.
+    pub fn new(interval: Duration) -> Uplink {
+        Uplink {
+            absent_max: interval.clamp(ABSENT_MIN, BACKOFF_MAX),
+            absences: 0,
+            failures: 0,
+            trouble: None,
+            connected: false,
+            last_fault: None,
+        }
+    }
+
     /// What to do after `outcome`. `random` is evenly spread over its range.
     pub fn on_outcome(&mut self, outcome: &Outcome, random: u32) -> Decision {
         let (status, retry_after, body) = match outcome {
+            Outcome::Nobody(error) => {
+                let say = || format!("the server cannot be reached: {error}");
+                return self.look_again(Trouble::Unreachable, None, random, say);
+            }
             Outcome::Failed(error) => {
                 let say = || format!("the server cannot be reached: {error}");
                 return self.retry(Trouble::Unreachable, None, random, say);
@@ -117,6 +144,8 @@ impl Uplink {
                  device. Reports are kept and tried again"
                     .into()
             }),
+            // A proxy that finds no server behind it.
+            502 => self.look_again(Trouble::Busy, retry_after, random, || refusal(status, body)),
             408 | 429 | 500..=599 => {
                 self.retry(Trouble::Busy, retry_after, random, || refusal(status, body))
             }
@@ -144,11 +173,12 @@ impl Uplink {
 
     /// The server has decided about this report: the next one can follow.
     fn settled(&mut self, fate: Fate, say: Option<String>) -> Decision {
-        self.failures = 0;
+        (self.absences, self.failures) = (0, 0);
         self.trouble = None;
         Decision { fate, wait: Duration::ZERO, live: false, say }
     }
 
+    /// The server may be overloaded, or will not get better soon: less often each time.
     fn retry(
         &mut self,
         trouble: Trouble,
@@ -156,17 +186,41 @@ impl Uplink {
         random: u32,
         say: impl FnOnce() -> String,
     ) -> Decision {
-        let wait = backoff(self.failures, random).max(at_least.unwrap_or_default().min(RETRY_AFTER_MAX));
-        self.failures = self.failures.saturating_add(1);
+        let wait = backoff(self.failures, BACKOFF_MAX, random);
+        (self.absences, self.failures) = (0, self.failures.saturating_add(1));
+        self.keep(trouble, wait, at_least, say)
+    }
+
+    /// There is no server at the moment. How long it is away says nothing about how busy it will be.
+    fn look_again(
+        &mut self,
+        trouble: Trouble,
+        at_least: Option<Duration>,
+        random: u32,
+        say: impl FnOnce() -> String,
+    ) -> Decision {
+        let wait = backoff(self.absences, self.absent_max, random);
+        self.absences = self.absences.saturating_add(1);
+        self.keep(trouble, wait, at_least, say)
+    }
+
+    fn keep(
+        &mut self,
+        trouble: Trouble,
+        wait: Duration,
+        at_least: Option<Duration>,
+        say: impl FnOnce() -> String,
+    ) -> Decision {
+        let wait = wait.max(at_least.unwrap_or_default().min(RETRY_AFTER_MAX));
         let news = self.trouble.replace(trouble) != Some(trouble);
         Decision { fate: Fate::Keep, wait, live: false, say: news.then(say) }
     }
 }
 
-/// Between [`BACKOFF_MIN`] and a ceiling that doubles with each failure. The whole span is used, so
-/// that a fleet that lost its server at one moment does not come back at one moment.
-pub fn backoff(failures: u32, random: u32) -> Duration {
-    let ceiling = Duration::from_secs(1).saturating_mul(1 << failures.min(16)).min(BACKOFF_MAX);
+/// Between [`BACKOFF_MIN`] and a ceiling that doubles with each failure up to `longest`. The whole span is used,
+/// so that a fleet that lost its server at one moment does not come back at one moment.
+pub fn backoff(failures: u32, longest: Duration, random: u32) -> Duration {
+    let ceiling = Duration::from_secs(1).saturating_mul(1 << failures.min(16)).min(longest);
     ceiling.mul_f64(f64::from(random) / f64::from(u32::MAX)).max(BACKOFF_MIN)
 }
 
@@ -190,8 +244,8 @@ fn shorten(text: &str) -> &str {
 
 /// Sends what is in the queue until it is closed, then what is left while there is time: the body of
 /// the thread `uplink`.
-pub fn send(shared: &Shared, http: &Http, server: &Server) {
-    let mut sender = Sender { shared, http, uplink: Uplink::default() };
+pub fn send(shared: &Shared, http: &Http, server: &Server, interval: Duration) {
+    let mut sender = Sender { shared, http, uplink: Uplink::new(interval) };
     let mut warned = false;
     while let Some((waiting, closing)) = shared.next() {
         if !warned {

@@ -10,8 +10,8 @@ pub const MISSED_INTERVALS: i64 = 3;
 /// … but never sooner than this, milliseconds.
 pub const SILENCE_MIN_MS: i64 = 10_000;
 
-/// After its own start the server waits at least this long for a device that was there before: an agent that found nobody
-/// rests for up to a minute between two tries. Milliseconds.
+/// After its own start the server waits at least this long for a device that was there before: an agent whose tries were
+/// not answered rests for up to a minute between two. Milliseconds.
 pub const RECONNECT_MS: i64 = 60_000;
 
 /// What is assumed of a device that does not say how often it reports, until it was seen often enough. Milliseconds.

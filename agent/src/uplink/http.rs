@@ -1,5 +1,6 @@
 //! Posts frames.
 
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
@@ -62,9 +63,29 @@ impl Http {
                     body: read(&mut body),
                 }
             }
+            Err(error) if is_nobody(&error) => Outcome::Nobody(error.to_string()),
             Err(error) => Outcome::Failed(error.to_string()),
         }
     }
+}
+
+/// Whether there was no connection, so that no server had any work. Not so where one does not answer in time: it may
+/// have too much to do.
+fn is_nobody(error: &ureq::Error) -> bool {
+    let ureq::Error::Io(error) = error else { return matches!(error, ureq::Error::HostNotFound) };
+    // What can go wrong with a connection. A name that is not found has no kind that could be named.
+    !matches!(
+        error.kind(),
+        ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe
+            | ErrorKind::UnexpectedEof
+            | ErrorKind::TimedOut
+            | ErrorKind::WouldBlock
+            | ErrorKind::Interrupted
+            | ErrorKind::InvalidData
+            | ErrorKind::Other
+    )
 }
 
 /// A client that trusts these certificates, or the built-in ones. Redirects are not followed: a key is
@@ -173,6 +194,31 @@ mod tests {
     fn a_body_that_breaks_off_is_no_receipt() {
         let short = "HTTP/1.1 200 OK\r\nContent-Length: 500\r\nConnection: close\r\n\r\n{\"accepted\":1,\"rejected\":0}";
         assert_eq!(answered(short), outcome(200, None, ""));
+    }
+
+    #[test]
+    fn nobody_is_told_from_one_who_does_not_answer() {
+        let post = |url: &str| {
+            let destination = Destination { server: Server::parse(url).unwrap(), key: "k".into(), ca: None };
+            Http::new(&destination, ServerClock::default()).post(b"abc", Duration::from_secs(20))
+        };
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        // No name is that long: nobody on the network is asked for it.
+        for url in [format!("http://{closed}"), format!("http://{}.invalid", "a".repeat(64))] {
+            assert!(matches!(post(&url), Outcome::Nobody(_)), "{url}: {:?}", post(&url));
+        }
+        // Hangs up, and knows nothing of TLS.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let mut stream = stream;
+                let _ = stream.read(&mut [0; 5]).and_then(|_| stream.write_all(b"HTTP/1"));
+            }
+        });
+        for url in [format!("http://{address}"), format!("https://{address}")] {
+            assert!(matches!(post(&url), Outcome::Failed(_)), "{url}: {:?}", post(&url));
+        }
     }
 
     #[test]

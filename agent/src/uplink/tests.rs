@@ -9,12 +9,21 @@ fn ok() -> Outcome {
 }
 
 fn refused() -> Outcome {
-    Outcome::Failed("connection refused".into())
+    Outcome::Nobody("connection refused".into())
+}
+
+fn silent() -> Outcome {
+    Outcome::Failed("timeout".into())
+}
+
+/// Of a device that reports every ten seconds.
+fn uplink() -> Uplink {
+    Uplink::new(Duration::from_secs(10))
 }
 
 /// Fate, wait in seconds and what is said after one outcome at a fresh uplink.
 fn after(outcome: &Outcome) -> (Fate, u64, String) {
-    let decision = Uplink::default().on_outcome(outcome, u32::MAX);
+    let decision = uplink().on_outcome(outcome, u32::MAX);
     (decision.fate, decision.wait.as_secs(), decision.say.unwrap_or_default())
 }
 
@@ -42,19 +51,43 @@ fn each_answer_has_its_fate() {
     check(&answer(429, ""), Fate::Keep, 1, "answers 429");
     check(&answer(502, "<html>"), Fate::Keep, 1, "answers 502");
     check(&refused(), Fate::Keep, 1, "cannot be reached: connection refused");
+    check(&silent(), Fate::Keep, 1, "cannot be reached: timeout");
 }
 
 #[test]
 fn the_wait_doubles_up_to_its_bound_and_starts_again() {
-    let mut uplink = Uplink::default();
+    let mut uplink = uplink();
     let mut wait = |outcome: &Outcome| uplink.on_outcome(outcome, u32::MAX).wait.as_secs();
-    let waits: Vec<_> = (0..8).map(|_| wait(&refused())).collect();
-    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
-    assert_eq!(wait(&ok()), 0);
-    assert_eq!(wait(&refused()), 1);
-    assert_eq!(backoff(u32::MAX, u32::MAX), BACKOFF_MAX);
-    assert_eq!(backoff(u32::MAX, 0), BACKOFF_MIN, "the whole span is used");
-    assert_eq!(backoff(5, u32::MAX / 2).as_secs(), 15);
+    for outcome in [silent(), answer(503, ""), answer(504, "")] {
+        let waits: Vec<_> = (0..8).map(|_| wait(&outcome)).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60], "{outcome:?}");
+        assert_eq!(wait(&ok()), 0);
+    }
+    assert_eq!(wait(&silent()), 1);
+    assert_eq!(backoff(u32::MAX, BACKOFF_MAX, u32::MAX), BACKOFF_MAX);
+    assert_eq!(backoff(u32::MAX, BACKOFF_MAX, 0), BACKOFF_MIN, "the whole span is used");
+    assert_eq!(backoff(5, BACKOFF_MAX, u32::MAX / 2).as_secs(), 15);
+}
+
+#[test]
+fn a_server_that_is_not_there_is_looked_for_as_often_as_it_would_get_reports() {
+    // A proxy that answers for it says the same.
+    for absent in [refused(), answer(502, "<html>")] {
+        for (interval_s, expected) in [
+            (1, [1, 2, 4, 5, 5, 5, 5, 5]),
+            (10, [1, 2, 4, 8, 10, 10, 10, 10]),
+            (3_600, [1, 2, 4, 8, 16, 32, 60, 60]),
+        ] {
+            let mut uplink = Uplink::new(Duration::from_secs(interval_s));
+            let mut wait = |outcome: &Outcome, random| uplink.on_outcome(outcome, random).wait;
+            let waits: Vec<_> = (0..8).map(|_| wait(&absent, u32::MAX).as_secs()).collect();
+            assert_eq!(waits, expected, "{absent:?}");
+            assert_eq!(wait(&absent, 0), BACKOFF_MIN, "the whole span is used");
+            // How long nobody was there says nothing about how busy the server is now.
+            assert_eq!(wait(&answer(503, ""), u32::MAX).as_secs(), 1);
+            assert_eq!(wait(&absent, u32::MAX).as_secs(), 1);
+        }
+    }
 }
 
 #[test]
@@ -65,13 +98,14 @@ fn retry_after_is_honoured_within_its_bound() {
     };
     assert_eq!(wait(503, 7), 7);
     assert_eq!(wait(429, 120), 120);
+    assert_eq!(wait(502, 120), 120);
     assert_eq!(wait(503, 86_400), 300);
     assert_eq!(wait(503, 0), 1);
 }
 
 #[test]
 fn a_trouble_is_said_once_and_so_is_its_end() {
-    let mut uplink = Uplink::default();
+    let mut uplink = uplink();
     let mut says = |outcome: &Outcome| uplink.on_outcome(outcome, 0).say.is_some();
     assert!(says(&ok()));
     assert!(!says(&ok()));
@@ -88,7 +122,7 @@ fn a_trouble_is_said_once_and_so_is_its_end() {
 
 #[test]
 fn rows_that_are_not_taken_are_said_once_per_reason() {
-    let mut uplink = Uplink::default();
+    let mut uplink = uplink();
     let mut say = |rejected: u32, message: &str| {
         let body = format!(
             r#"{{"accepted":1,"rejected":{rejected},"faults":[{{"code":"time","message":"{message}"}}]}}"#
@@ -108,7 +142,7 @@ fn rows_that_are_not_taken_are_said_once_per_reason() {
 
 #[test]
 fn live_holds_until_the_server_says_otherwise_or_is_gone() {
-    let mut uplink = Uplink::default();
+    let mut uplink = uplink();
     let mut live = |outcome: &Outcome| uplink.on_outcome(outcome, 0).live;
     assert!(!live(&ok()));
     assert!(live(&answer(200, r#"{"accepted":1,"rejected":0,"live":true,"exec":"rm -rf /"}"#)));
