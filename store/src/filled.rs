@@ -57,10 +57,10 @@ pub fn filled(
     heard_from_ms: Timestamp,
 ) -> Option<Filled> {
     // As long as a device may be silent without being offline, its rows may take that long.
-    let slack_ms = silence_allowed_ms(interval_ms).max(LATE_MS_MIN);
+    let slack_ms = silence_allowed_ms(interval_ms);
     // The first report of a device that is heard again holds rows of one interval, as any report does.
     let unheard = heard_from_ms.saturating_sub(i64::from(interval_ms));
-    let before = received_ms.saturating_sub(slack_ms).max(unheard).saturating_sub(offset_ms);
+    let before = received_ms.saturating_sub(slack_ms.max(LATE_MS_MIN)).max(unheard).saturating_sub(offset_ms);
     let late = || t_ms.iter().copied().filter(|t| *t < before);
     let (first, last) = (late().min()?, late().max()?);
     let range = TimeRange::new(first, last.saturating_add(i64::from(interval_ms.max(1))))?;

@@ -2,6 +2,8 @@
 
 use crate::error::Result;
 use crate::filled::without;
+use crate::presence::{INTERVAL_DEFAULT_MS, silence_allowed_ms};
+use crate::registry::Registry;
 use crate::shared::Shared;
 use crate::types::{DeviceId, Tier, TimeRange, Timestamp};
 use crate::{Event, Gap, GapCause, chunk_table, meta};
@@ -11,10 +13,14 @@ const SERVER_DOWN_MIN_MS: i64 = 10_000;
 
 /// The gaps of some devices within a range, by device and time.
 pub fn gaps(shared: &Shared, devices: &[DeviceId], range: TimeRange) -> Result<Vec<Gap>> {
-    shared.meta.view(|journal| shared.chunks.snapshot(|chunks| gaps_of(journal, chunks, devices, range)))
+    let registry = &shared.registry;
+    shared
+        .meta
+        .view(|journal| shared.chunks.snapshot(|chunks| gaps_of(registry, journal, chunks, devices, range)))
 }
 
 fn gaps_of(
+    registry: &Registry,
     journal: &meta::View<'_>,
     chunks: &chunk_table::Snapshot<'_>,
     devices: &[DeviceId],
@@ -24,13 +30,10 @@ fn gaps_of(
     let mut gaps = Vec::new();
     for &device in devices {
         let events = journal.events_from(Some(device), &["offline", "online"], range.start())?;
-        // What was filled in is no hole any more.
         let filled = journal.filled(device, range)?;
-        let left = |spans: Vec<(Timestamp, Timestamp)>, cause| {
-            spans
-                .into_iter()
-                .flat_map(|(from, to)| without(from, to, &filled))
-                .map(move |(from, to)| (from, to, cause))
+        let rest_ms_min = silence_allowed_ms(registry.interval_ms(device).unwrap_or(INTERVAL_DEFAULT_MS));
+        let left = |spans, cause| {
+            unfilled(spans, &filled, rest_ms_min).into_iter().map(move |(from, to)| (from, to, cause))
         };
         let silent = left(offline_spans(&events), GapCause::DeviceOffline);
         let down = left(down_spans(&starts), GapCause::ServerDown);
@@ -50,6 +53,22 @@ fn gaps_of(
         gaps.append(&mut own);
     }
     Ok(gaps)
+}
+
+/// What was filled in is no hole any more. Neither is what is left beside it, from the last row that came in time to the
+/// first that was kept, if it is shorter than `rest_ms_min`: as long as a device may be silent, nothing is missing.
+fn unfilled(
+    spans: Vec<(Timestamp, Timestamp)>,
+    filled: &[TimeRange],
+    rest_ms_min: i64,
+) -> Vec<(Timestamp, Timestamp)> {
+    let mut holes = Vec::new();
+    for span in spans {
+        let is_hole =
+            |rest: &(Timestamp, Timestamp)| *rest == span || rest.1.saturating_sub(rest.0) >= rest_ms_min;
+        holes.extend(without(span.0, span.1, filled).into_iter().filter(is_hole));
+    }
+    holes
 }
 
 fn damaged_spans(
@@ -102,5 +121,15 @@ mod tests {
             event("offline", 99, 70),
         ];
         assert_eq!(offline_spans(&events), [(10, 60), (70, i64::MAX)]);
+    }
+
+    #[test]
+    fn beside_what_was_filled_in_only_a_silence_is_left() {
+        let range = |start, end| TimeRange::new(start, end).unwrap();
+        let left = |filled: &[TimeRange]| unfilled(vec![(0, 100), (200, 209)], filled, 10);
+        assert_eq!(left(&[]), [(0, 100), (200, 209)]);
+        assert_eq!(left(&[range(9, 91)]), [(200, 209)]);
+        assert_eq!(left(&[range(10, 40), range(49, 90)]), [(0, 10), (90, 100), (200, 209)]);
+        assert_eq!(left(&[range(208, 209)]), [(0, 100)]);
     }
 }

@@ -12,14 +12,17 @@ fn report(rig: &Rig, t: i64, at: i64) {
     append(&rig.store, Batch { interval_ms: Some(10_000), ..batch }).unwrap();
 }
 
-/// The stretches of the first hour in minutes since `NOW`; not those of seconds, and not when the rig's own restart
+/// The stretches of the first hour in minutes since `NOW`, those of seconds as well, but not when the rig's own restart
 /// was.
 fn gaps(rig: &Rig) -> Vec<(i64, i64, GapCause)> {
+    gaps_with_restarts(rig).into_iter().filter(|(.., cause)| *cause != GapCause::ServerDown).collect()
+}
+
+fn gaps_with_restarts(rig: &Rig) -> Vec<(i64, i64, GapCause)> {
     let range = TimeRange::new(NOW, NOW + 60 * MINUTE).unwrap();
     let minutes = |t: i64| (t - NOW + MINUTE / 2) / MINUTE;
     let gap = |g: Gap| (minutes(g.from_ms), minutes(g.to_ms), g.cause);
-    let gaps = rig.store.gaps(&[rig.device], range).unwrap().into_iter().map(gap);
-    gaps.filter(|(from, to, cause)| from < to && *cause != GapCause::ServerDown).collect()
+    rig.store.gaps(&[rig.device], range).unwrap().into_iter().map(gap).collect()
 }
 
 fn back_fills(rig: &Rig) -> Vec<Event> {
@@ -52,6 +55,45 @@ fn an_outage_that_is_filled_in_is_one_range_and_one_event() {
 }
 
 #[test]
+fn a_restart_that_is_filled_in_leaves_no_sliver() {
+    let rig = Rig::new(NOW);
+    report(&rig, NOW, NOW);
+    // The server is away for ten minutes. What it knows of itself and of the device's last report ends some seconds
+    // before the first row that was kept.
+    let back = NOW + 10 * MINUTE;
+    let rig = rig.reopen(back);
+    for i in 1..60 {
+        report(&rig, NOW + i * 10_000, back + 1_000 + i * 100);
+    }
+    report(&rig, back, back + 8_000);
+    let rig = rig.reopen(back + 9_000);
+    assert_eq!(gaps_with_restarts(&rig), [(0, 10, GapCause::FilledIn)]);
+}
+
+#[test]
+fn a_hole_between_what_was_filled_in_stays_one() {
+    let rig = Rig::new(NOW);
+    let other = rig.store.add_device(profile("two"), [2; 32], NOW).unwrap();
+    report(&rig, NOW, NOW);
+    rig.store.tick(NOW + MINUTE);
+    append(&rig.store, samples(other, NOW + MINUTE, "load1", &[])).unwrap();
+    // The agent was away as well, for fifty seconds after its fourth minute.
+    let back = NOW + 10 * MINUTE;
+    for i in (1..60).filter(|i| !(25..29).contains(i)) {
+        report(&rig, NOW + i * 10_000, back + i * 100);
+    }
+    let rig = rig.reopen(back + MINUTE);
+    let range = TimeRange::new(NOW, back).unwrap();
+    let mut gaps = rig.store.gaps(&[rig.device], range).unwrap();
+    gaps.retain(|gap| gap.cause != GapCause::ServerDown);
+    let found: Vec<_> =
+        gaps.iter().map(|g| ((g.from_ms - NOW) / 1_000, (g.to_ms - NOW) / 1_000, g.cause)).collect();
+    let expected =
+        [(10, 250, GapCause::FilledIn), (250, 290, GapCause::DeviceOffline), (290, 600, GapCause::FilledIn)];
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn what_was_not_filled_in_keeps_its_cause() {
     let rig = Rig::new(NOW);
     let other = rig.store.add_device(profile("two"), [2; 32], NOW).unwrap();
@@ -80,13 +122,13 @@ fn two_ranges_that_grow_together_become_one() {
     }
     let rig = rig.reopen(back);
     assert_eq!(back_fills(&rig).len(), 2);
-    for minute in 6..15 {
-        report(&rig, NOW + minute * MINUTE, back + 1);
+    for i in 31..90 {
+        report(&rig, NOW + i * 10_000, back + 1);
     }
     let rig = rig.reopen(back);
     let events = back_fills(&rig);
     assert_eq!(events.len(), 1);
-    assert_eq!((&events[0].detail["rows"], &events[0].detail["until_ms"]), (&11.into(), &(back + 1).into()));
+    assert_eq!((&events[0].detail["rows"], &events[0].detail["until_ms"]), (&61.into(), &(back + 1).into()));
     rig.store.delete_device(rig.device).unwrap();
     assert!(gaps(&rig).iter().all(|gap| gap.2 != GapCause::FilledIn));
 }
@@ -155,8 +197,8 @@ fn rows_with_the_servers_time_are_not_judged_by_a_wrong_clock() {
     let rig = Rig::new(NOW);
     let at = NOW + 30 * MINUTE;
     let hour = 60.0 * 60_000.0;
-    for (offset_ms, clock, old) in [(hour, "behind", 10), (-hour, "ahead", 11)] {
-        let rows = [(at, offset_ms), (at - old * MINUTE, offset_ms)];
+    for (offset_ms, clock, old_s) in [(hour, "behind", 600), (-hour, "ahead", 610)] {
+        let rows = [(at, offset_ms), (at - old_s * 1_000, offset_ms)];
         let batch = samples(rig.device, at, "clock_offset_ms", &rows);
         let states = vec![("clock".to_string(), clock.to_string())];
         append(&rig.store, Batch { interval_ms: Some(10_000), states, ..batch }).unwrap();
