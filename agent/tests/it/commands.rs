@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio_rustls::rustls::{self, ServerConfig, ServerConnection, StreamOwned};
 
-use super::{agent, output, text};
+use crate::{agent, output, text};
 
 /// A server that answers each request with what a function makes of its first line and body.
 struct Stub {

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::{agent, output, text, transcript};
+use crate::usage::transcript;
+use crate::{agent, output, text};
 
 /// The paths that `explain` names, and the report after them.
 fn explained(home: &Path) -> (Vec<String>, String) {

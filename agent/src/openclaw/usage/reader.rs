@@ -3,7 +3,7 @@
 //! A portion moves nothing: whoever has brought it to where it is safe says so with
 //! [`Reader::accept`], and only then are its events not read again. Whoever loses it reads it again.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,24 +13,19 @@ use super::cursors::{Advance, Cursors};
 use super::database::{Database, Fault};
 use super::faults::Faults;
 use super::lines::{FileId, Lines};
-use super::record::{EventId, Found, shorten};
+use super::record::{Found, shorten};
 use super::sources::{self, Overview, Sources, Stamp};
 use super::{State, Why};
 use crate::config::OpenClawPlaces;
+pub use portion::Portion;
+use portion::{Done, Recent};
 
-/// Events of a portion.
-pub const PORTION_EVENTS_MAX: usize = 1_000;
-/// Bytes of a portion's events: they share a frame with a report's rows.
-pub const PORTION_BYTES_MAX: usize = 256 << 10;
-/// Bytes of transcripts that are read for one portion: some tenths of a second.
-pub const PORTION_READ_BYTES_MAX: u64 = 32 << 20;
+mod portion;
+
 /// What an event costs besides its texts.
 const EVENT_BYTES: usize = 96;
 /// What a row or line costs besides its bytes.
 const RECORD_BYTES: u64 = 64;
-/// Events that are remembered, so that the copies a fork makes are not sent as well. Those that are
-/// forgotten are sent again and count once there.
-const RECENT_MAX: usize = 16_384;
 /// Faults of a database after which the rest of it is left for the next time.
 const FAULTS_MAX: usize = 8;
 /// Time between two looks at all sessions of a database, in case it does not tell which have changed.
@@ -47,48 +42,6 @@ pub const QUIET_PROMPTS: u64 = 20;
 /// Runs that ended well after the newest usage, with the same meaning.
 pub const QUIET_RUNS: usize = 5;
 
-const _: () = assert!(PORTION_EVENTS_MAX <= wire::bounds::USAGE_MAX);
-const _: () = assert!(PORTION_BYTES_MAX <= wire::bounds::FRAME_BYTES_MAX / 4);
-
-/// What was read, and how far.
-#[derive(Debug, Default)]
-pub struct Portion {
-    /// The events, each once.
-    pub events: Vec<Usage>,
-    /// Whether there is more to read at once.
-    pub more: bool,
-    steps: Vec<Advance>,
-    done: Vec<(PathBuf, Done)>,
-    ids: HashSet<EventId>,
-    bytes: usize,
-    read_bytes: u64,
-    faulty: u64,
-    /// User's messages since the last usage.
-    prompts: u64,
-    newest_ms: i64,
-    newer_schema: bool,
-}
-
-/// A source that was read to its end.
-#[derive(Clone, Debug)]
-struct Done {
-    /// As it was before it was read.
-    stamp: Stamp,
-    file: Option<FileId>,
-    /// When the session that changed last did.
-    changed_ms: Option<i64>,
-    /// When all sessions were looked at.
-    all_sessions: Option<Instant>,
-    /// Whether only those sessions were that say they changed.
-    only_changed: bool,
-}
-
-impl Done {
-    fn new(stamp: Stamp) -> Done {
-        Done { stamp, file: None, changed_ms: None, all_sessions: None, only_changed: false }
-    }
-}
-
 /// One look into a database.
 struct Look<'a> {
     agent: &'a str,
@@ -99,12 +52,6 @@ struct Look<'a> {
     /// When all its sessions were looked at, if that holds yet.
     looked: Option<Instant>,
     now: Instant,
-}
-
-/// How much was in a portion, to go back to.
-struct Mark {
-    lens: [usize; 3],
-    figures: (usize, u64, u64, i64),
 }
 
 /// Reads the usage of this device's OpenClaw.
@@ -426,58 +373,6 @@ impl Reader {
         let ids: HashSet<FileId> =
             files.iter().filter_map(|(_, path)| known.get(path.as_path()).copied().cloned()).collect();
         portion.steps.push(Advance::Files(ids));
-    }
-}
-
-impl Portion {
-    fn mark(&self) -> Mark {
-        Mark {
-            lens: [self.events.len(), self.steps.len(), self.done.len()],
-            figures: (self.bytes, self.faulty, self.prompts, self.newest_ms),
-        }
-    }
-
-    /// As if nothing had been read since.
-    fn rewind(&mut self, mark: Mark) {
-        let [events, steps, done] = mark.lens;
-        for event in self.events.drain(events..) {
-            // Each event's id was noted with it, and is its number in hexadecimal digits.
-            let id = u128::from_str_radix(&event.event_id, 16);
-            id.map(|id| self.ids.remove(&EventId(id))).ok();
-        }
-        self.steps.truncate(steps);
-        self.done.truncate(done);
-        (self.bytes, self.faulty, self.prompts, self.newest_ms) = mark.figures;
-    }
-
-    fn is_full(&mut self) -> bool {
-        self.more |= self.events.len() >= PORTION_EVENTS_MAX
-            || self.bytes >= PORTION_BYTES_MAX
-            || self.read_bytes >= PORTION_READ_BYTES_MAX;
-        self.more
-    }
-}
-
-/// The events that were accepted last.
-#[derive(Debug, Default)]
-struct Recent {
-    known: HashSet<EventId>,
-    order: VecDeque<EventId>,
-}
-
-impl Recent {
-    fn contains(&self, id: EventId) -> bool {
-        self.known.contains(&id)
-    }
-
-    fn insert(&mut self, id: EventId) {
-        if self.known.insert(id) {
-            self.order.push_back(id);
-        }
-        if self.order.len() > RECENT_MAX {
-            let oldest = self.order.pop_front();
-            oldest.map(|id| self.known.remove(&id));
-        }
     }
 }
 

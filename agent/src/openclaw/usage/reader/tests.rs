@@ -3,6 +3,7 @@ use std::fs;
 
 use rusqlite::{Connection, params};
 
+use super::portion::PORTION_EVENTS_MAX;
 use super::*;
 use crate::openclaw::usage::faults::LOCKED_FOR;
 
