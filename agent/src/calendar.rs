@@ -1,4 +1,4 @@
-//! Days, and the dates that HTTP writes.
+//! Days, and times as JavaScript and HTTP write them.
 
 /// Days from 1970-01-01 to a day of the Gregorian calendar, before it for years from 0 on.
 pub fn days(year: i64, month: i64, day: i64) -> i64 {
@@ -46,6 +46,38 @@ pub fn http_date(text: &str) -> Option<i64> {
     good.then(|| ((days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second)
 }
 
+/// Unix milliseconds of `2026-11-22T10:39:42.627+01:00`, with or without the fraction (RFC 3339).
+pub fn timestamp(text: &str) -> Option<i64> {
+    let signs = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+    if signs.iter().any(|(at, sign)| text.as_bytes().get(*at) != Some(sign)) {
+        return None;
+    }
+    let part = |range: std::ops::Range<usize>| number(text.get(range)?);
+    let (year, month, day) = (part(0..4)?, part(5..7)?, part(8..10)?);
+    let (hour, minute, second) = (part(11..13)?, part(14..16)?, part(17..19)?);
+    let rest = text.get(19..)?;
+    let (fraction, zone) = match rest.strip_prefix('.') {
+        Some(rest) => rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?),
+        None => ("000", rest),
+    };
+    let ms = number(format!("{fraction:0<3}").get(..3)?)?;
+    let offset = match zone.as_bytes() {
+        b"Z" => 0,
+        [sign @ (b'+' | b'-'), _, _, b':', _, _] => {
+            let minutes = number(zone.get(1..3)?)? * 60 + number(zone.get(4..6)?)?;
+            if *sign == b'-' { -minutes } else { minutes }
+        }
+        _ => return None,
+    };
+    let good = (1970..=9999).contains(&year)
+        && (1..=12).contains(&month)
+        && (1..=31).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second < 61;
+    good.then(|| (((days(year, month, day) * 24 + hour) * 60 + minute - offset) * 60 + second) * 1_000 + ms)
+}
+
 fn number(digits: &str) -> Option<i64> {
     let good = !digits.is_empty() && digits.len() <= 4 && digits.bytes().all(|byte| byte.is_ascii_digit());
     good.then(|| digits.parse().ok())?
@@ -84,6 +116,30 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(http_date(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_are_the_calendar_s() {
+        for (text, expected) in [
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("2000-02-28T23:59:59.000Z", Some(951_782_399_000)),
+            ("2000-02-29T00:00:00.001Z", Some(951_782_400_001)),
+            ("2000-02-29T00:00:00.5Z", Some(951_782_400_500)),
+            ("2100-03-01T00:00:00.000Z", Some(4_107_542_400_000)),
+            ("2026-11-22T14:20:05.123456+01:00", Some(1_795_353_605_123)),
+            ("2026-11-22T07:50:05-05:30", Some(1_795_353_605_000)),
+            ("2026-11-22", None),
+            ("2026-11-22T13:20:05", None),
+            ("2026-11-22T13:20:05.5", None),
+            ("2026-11-22T24:00:00Z", None),
+            ("2026-11-22 13:20:05Z", None),
+            ("2026-13-22T00:00:00Z", None),
+            ("2026-11-22T1é:20:05Z", None),
+            ("2026-11-22T00:00:00é", None),
+            ("+026-11-22T00:00:00Z", None),
+        ] {
+            assert_eq!(timestamp(text), expected, "{text}");
         }
     }
 }

@@ -3,14 +3,13 @@
 
 use std::fmt;
 use std::io::Read;
-use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use sha2::{Digest, Sha256};
 
-use crate::calendar;
+use loose::{Loose, Part};
+
+mod loose;
 
 /// Tokens of one kind in one record: far past any model.
 pub const TOKENS_MAX: u64 = 1 << 40;
@@ -249,171 +248,6 @@ struct Cost {
     total: Loose,
     #[serde(default)]
     total_origin: Loose,
-}
-
-/// A value of any shape, kept if it is a number or a text.
-#[derive(Clone, Debug, Default, PartialEq)]
-enum Loose {
-    #[default]
-    Absent,
-    Number(f64),
-    Text(String),
-    Other,
-}
-
-impl Loose {
-    fn text(&self) -> &str {
-        match self {
-            Loose::Text(text) => text,
-            _ => "",
-        }
-    }
-
-    /// Unix milliseconds, of a number of them or of a time in UTC as JavaScript writes it.
-    fn time(&self) -> Option<i64> {
-        /// The year 9999.
-        const T_MS_MAX: f64 = 253_402_300_799_999.0;
-        match self {
-            Loose::Number(t_ms) if (0.0..=T_MS_MAX).contains(t_ms) => Some(*t_ms as i64),
-            Loose::Text(text) => parse_time(text),
-            _ => None,
-        }
-    }
-}
-
-/// An object, or what stands in its place.
-#[derive(Clone, Debug, Default, PartialEq)]
-enum Part<T> {
-    #[default]
-    Absent,
-    Object(T),
-    Number(f64),
-    Other,
-}
-
-impl<'de> Deserialize<'de> for Loose {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Loose, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = Loose;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("anything")
-            }
-
-            fn visit_unit<E>(self) -> Result<Loose, E> {
-                Ok(Loose::Absent)
-            }
-
-            fn visit_bool<E>(self, _: bool) -> Result<Loose, E> {
-                Ok(Loose::Other)
-            }
-
-            fn visit_i64<E>(self, value: i64) -> Result<Loose, E> {
-                Ok(Loose::Number(value as f64))
-            }
-
-            fn visit_u64<E>(self, value: u64) -> Result<Loose, E> {
-                Ok(Loose::Number(value as f64))
-            }
-
-            fn visit_f64<E>(self, value: f64) -> Result<Loose, E> {
-                Ok(Loose::Number(value))
-            }
-
-            fn visit_str<E>(self, value: &str) -> Result<Loose, E> {
-                Ok(Loose::Text(value.to_string()))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Loose, A::Error> {
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Loose::Other)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Loose, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Loose::Other)
-            }
-        }
-        deserializer.deserialize_any(Any)
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Part<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Part<T>, D::Error> {
-        struct Any<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Any<T> {
-            type Value = Part<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("anything")
-            }
-
-            fn visit_unit<E>(self) -> Result<Part<T>, E> {
-                Ok(Part::Absent)
-            }
-
-            fn visit_bool<E>(self, _: bool) -> Result<Part<T>, E> {
-                Ok(Part::Other)
-            }
-
-            fn visit_i64<E>(self, value: i64) -> Result<Part<T>, E> {
-                Ok(Part::Number(value as f64))
-            }
-
-            fn visit_u64<E>(self, value: u64) -> Result<Part<T>, E> {
-                Ok(Part::Number(value as f64))
-            }
-
-            fn visit_f64<E>(self, value: f64) -> Result<Part<T>, E> {
-                Ok(Part::Number(value))
-            }
-
-            fn visit_str<E>(self, _: &str) -> Result<Part<T>, E> {
-                Ok(Part::Other)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Part<T>, A::Error> {
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Part::Other)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Part<T>, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map)).map(Part::Object)
-            }
-        }
-        deserializer.deserialize_any(Any(PhantomData))
-    }
-}
-
-/// Unix milliseconds of `2026-11-22T10:40:13.021Z`, with or without the fraction.
-fn parse_time(text: &str) -> Option<i64> {
-    let number = |range: std::ops::Range<usize>| -> Option<i64> {
-        let digits = text.get(range)?;
-        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
-    };
-    let signs = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
-    if signs.iter().any(|(at, sign)| text.as_bytes().get(*at) != Some(sign)) {
-        return None;
-    }
-    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
-    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
-    let millis = match text.get(19..)? {
-        "Z" => 0,
-        rest if rest.len() == 5 && rest.starts_with('.') && rest.ends_with('Z') => number(20..23)?,
-        _ => return None,
-    };
-    let valid = (1970..=9999).contains(&year)
-        && (1..=12).contains(&month)
-        && (1..=31).contains(&day)
-        && hour < 24
-        && minute < 60
-        && second < 61;
-    if !valid {
-        return None;
-    }
-    let days = calendar::days(year, month, day);
-    Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000 + millis)
 }
 
 #[cfg(test)]
