@@ -323,17 +323,13 @@ impl Doctor<'_> {
         }
         let list: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
         self.say(Verdict::Good, "openclaw", &list.join(", "), "");
-        match Watcher::new(config.openclaw.clone()).map(|mut watcher| watcher.look(Instant::now())) {
-            Ok(view) => {
-                let (state, version) = (view.gateway.as_str(), view.version.unwrap_or_default());
-                let verdict = match view.gateway {
-                    Gateway::Running | Gateway::Starting => Verdict::Good,
-                    _ => Verdict::Note,
-                };
-                self.say(verdict, "gateway", &format!("{state} {version}"), "");
-            }
-            Err(error) => self.say(Verdict::Note, "gateway", &error.to_string(), ""),
-        }
+        let view = Watcher::new(config.openclaw.clone()).look(Instant::now());
+        let verdict = match view.gateway {
+            Gateway::Running | Gateway::Starting => Verdict::Good,
+            _ => Verdict::Note,
+        };
+        let version = view.version.unwrap_or_default();
+        self.say(verdict, "gateway", &format!("{} {version}", view.gateway.as_str()), "");
         let mut reader = Reader::new(config.openclaw.clone(), Cursors::new(""));
         reader.read(Instant::now());
         let faults = reader.faults();

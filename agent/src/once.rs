@@ -95,7 +95,7 @@ struct Made {
 fn one_report(config: &Config, folder: Option<&Path>, places: OpenClawPlaces) -> anyhow::Result<Made> {
     let mut collector = Collector::new()?;
     let mut disks = DiskCollector::new()?;
-    let mut watcher = Watcher::new(config.openclaw.clone())?;
+    let mut watcher = Watcher::new(config.openclaw.clone());
     // Rates and processor shares need two readings with time between them.
     watcher.look(Instant::now());
     std::thread::sleep(SETTLE);

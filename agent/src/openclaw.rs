@@ -129,8 +129,8 @@ pub struct Watcher {
 
 impl Watcher {
     /// Nothing is looked at yet.
-    pub fn new(places: OpenClawPlaces) -> anyhow::Result<Watcher> {
-        Ok(Watcher { places, finder: Finder::default(), gateways: Vec::new() })
+    pub fn new(places: OpenClawPlaces) -> Watcher {
+        Watcher { places, finder: Finder::default(), gateways: Vec::new() }
     }
 
     /// Looks once. Takes milliseconds, or a few seconds when a gateway hangs.

@@ -43,7 +43,7 @@ pub fn run(
     let mut disks = DiskThread::start().context("cannot start a thread")?;
     let openclaw = Latest::default();
     let (stop_openclaw, openclaw_stopped) = channel();
-    let (watcher, latest) = (Watcher::new(config.openclaw.clone())?, openclaw.clone());
+    let (watcher, latest) = (Watcher::new(config.openclaw.clone()), openclaw.clone());
     let interval = config.interval();
     spawn("openclaw", move || openclaw::watch(watcher, latest, interval, &openclaw_stopped))?;
     let state_dir = held.as_ref().map(Held::path);

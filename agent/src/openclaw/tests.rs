@@ -40,7 +40,7 @@ fn look(port: u16, state_dir: &Path) -> View {
         temp_dir: state_dir.join("tmp"),
         ..OpenClawPlaces::default()
     };
-    let mut watcher = Watcher::new(places).unwrap();
+    let mut watcher = Watcher::new(places);
     // Whatever else runs on this device is not this gateway.
     watcher.finder.rest(Instant::now());
     watcher.look(Instant::now())
@@ -120,7 +120,7 @@ fn a_live_lock_gives_process_and_port() {
         ..OpenClawPlaces::default()
     };
     std::fs::write(folder.path().join("openclaw.json"), "{ gateway: { port: 1 } }").unwrap();
-    let mut watcher = Watcher::new(places).unwrap();
+    let mut watcher = Watcher::new(places);
     watcher.finder.rest(Instant::now());
     // This test is the gateway's process.
     write(std::process::id());
@@ -143,7 +143,7 @@ fn write_lock(state_dir: &Path, pid: u32, port: u16) {
 fn watcher(home: &Path) -> Watcher {
     let places =
         OpenClawPlaces { home: Some(home.into()), temp_dir: home.join("none"), ..OpenClawPlaces::default() };
-    let mut watcher = Watcher::new(places).unwrap();
+    let mut watcher = Watcher::new(places);
     watcher.finder.rest(Instant::now());
     watcher
 }
