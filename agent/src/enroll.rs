@@ -89,7 +89,8 @@ pub fn enroll(
         )
     })?;
     let mut output = io::stdout().lock();
-    writeln!(output, "Enrolled as device {} ({name}). Settings: {}", answer.device_id, path.display())?;
+    // Without its name: one that was chosen with the code comes before this device's own.
+    writeln!(output, "Enrolled as device {}. Settings: {}", answer.device_id, path.display())?;
     for name in ["OPENCLAW_WATCH_SERVER", "OPENCLAW_WATCH_API_KEY", "NAS_URL", "API_KEY"] {
         if surroundings.env.contains_key(name) {
             writeln!(output, "Note: {name} is set in the environment here and comes before that file.")?;

@@ -5,10 +5,10 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use anyhow::{Context, bail};
-use nix::unistd::User;
+use nix::unistd::{Uid, User};
 
 #[cfg(target_os = "macos")]
 use super::launchd as manager;
@@ -230,9 +230,8 @@ fn act(plan: &Plan) -> anyhow::Result<()> {
 
 /// Runs a command of the system; its own words are part of the error.
 fn run(command: &[String]) -> anyhow::Result<()> {
-    let (program, args) = command.split_first().context("bug: a command has a program")?;
     let line = command.join(" ");
-    let output = Command::new(program).args(args).output().with_context(|| format!("cannot run `{line}`"))?;
+    let output = output(command).with_context(|| format!("cannot run `{line}`"))?;
     if output.status.success() {
         return Ok(());
     }
@@ -288,7 +287,17 @@ pub fn words(line: &str) -> Vec<String> {
 
 /// What a command says first on its output, whatever its exit code; nothing if it cannot be run.
 pub fn first_word_of(command: &[String]) -> Option<String> {
-    let (program, args) = command.split_first()?;
-    let output = Command::new(program).args(args).output().ok()?;
+    let output = output(command).ok()?;
     String::from_utf8_lossy(&output.stdout).split_whitespace().next().map(str::to_string)
+}
+
+fn output(command: &[String]) -> io::Result<Output> {
+    let (program, args) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut command = Command::new(program);
+    // Who became this user by `su` has no word of where its service manager listens; it listens all the same.
+    let runtime_dir = Path::new("/run/user").join(Uid::current().to_string());
+    if runtime_dir.is_dir() {
+        command.env("XDG_RUNTIME_DIR", runtime_dir);
+    }
+    command.args(args).output()
 }

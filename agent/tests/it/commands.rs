@@ -127,7 +127,7 @@ fn a_code_becomes_settings_that_nobody_else_can_read() {
     );
     assert_eq!(written, expected);
     let said = text(&output.stdout);
-    assert!(said.starts_with("Enrolled as device 7 (Ann's NAS). Settings: "), "{said}");
+    assert!(said.starts_with("Enrolled as device 7. Settings: "), "{said}");
     assert!(!said.contains("ocw_new") && !text(&output.stderr).contains("ocw_new"), "{said}");
     #[cfg(unix)]
     {
