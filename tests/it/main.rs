@@ -7,6 +7,7 @@ mod import;
 mod kill;
 mod manifests;
 mod notices;
+mod outage;
 mod process;
 #[allow(dead_code, reason = "the tests of tests/security use it too; not all is of use here")]
 mod server;

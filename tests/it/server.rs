@@ -13,9 +13,12 @@ const PASSWORD: &str = "correct horse";
 
 /// The binary in `folder`, on ports of 127.0.0.1 that the system chooses, with nothing of our own environment.
 pub fn command(folder: &Path) -> Command {
+    command_on(folder, "127.0.0.1:0", "127.0.0.1:0")
+}
+
+fn command_on(folder: &Path, web: &str, ingest: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_openclaw-watch"));
-    command.current_dir(folder).env_clear();
-    command.args(["--web-listen", "127.0.0.1:0", "--ingest-listen", "127.0.0.1:0"]);
+    command.current_dir(folder).env_clear().args(["--web-listen", web, "--ingest-listen", ingest]);
     command
 }
 
@@ -46,6 +49,11 @@ impl Server {
     /// The same with further arguments.
     pub fn start_with(folder: &Path, arguments: &[&str]) -> Server {
         Server::spawn(folder, arguments).ready()
+    }
+
+    /// The same server after its end, under its old addresses.
+    pub fn start_again(&self, folder: &Path) -> Server {
+        Server::run(&mut command_on(folder, &self.web, &self.ingest)).ready()
     }
 
     fn ready(self) -> Server {
