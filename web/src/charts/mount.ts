@@ -1,4 +1,4 @@
-/** The one owner of a chart: makes it, fits it to its element, draws only while it can be seen, disposes of it. */
+/** The one owner of a chart: makes it, fits it to its element, draws at once what can be seen, disposes of it. */
 
 import type { Chart, ChartOption } from './echarts';
 
@@ -31,6 +31,8 @@ const PAPER_SCALE = 3;
 
 /** A chart that is nearly in sight is drawn, so that scrolling shows no empty frames. */
 const AHEAD_PX = 300;
+/** Out of sight a chart is drawn no more often than this, but it is drawn: a picture of the whole page has it too. */
+const UNSEEN_MS = 10_000;
 
 export async function mountChart(element: HTMLElement, signal: AbortSignal): Promise<MountedChart | null> {
   const { init } = await import('./echarts');
@@ -39,10 +41,17 @@ export async function mountChart(element: HTMLElement, signal: AbortSignal): Pro
   const chart: Chart = init(element, null, { renderer: 'canvas' });
   let visible = true;
   let waiting: ChartOption | null = null;
+  let drawn_ms = -Infinity;
+  let timer: ReturnType<typeof setTimeout> | undefined;
 
-  function draw(option: ChartOption): void {
+  function draw(): void {
+    clearTimeout(timer);
+    timer = undefined;
+    if (waiting === null) return;
     // Series come and go between updates (cores, disks): those not named any more must disappear.
-    chart.setOption(option, { replaceMerge: ['series'], lazyUpdate: false });
+    chart.setOption(waiting, { replaceMerge: ['series'], lazyUpdate: false });
+    waiting = null;
+    drawn_ms = performance.now();
   }
 
   /** A sheet has no window: its size is set here, not measured. */
@@ -54,9 +63,7 @@ export async function mountChart(element: HTMLElement, signal: AbortSignal): Pro
   const seen = new IntersectionObserver(
     (entries) => {
       visible = entries.at(-1)?.isIntersecting ?? true;
-      if (!visible || waiting === null) return;
-      draw(waiting);
-      waiting = null;
+      if (visible) draw();
     },
     { rootMargin: `${AHEAD_PX}px` },
   );
@@ -65,8 +72,7 @@ export async function mountChart(element: HTMLElement, signal: AbortSignal): Pro
   /** On paper a finer picture stands in the chart's place; see `.sheet` in the styles. */
   let sheet: HTMLCanvasElement | null = null;
   const onPaper = (): void => {
-    if (waiting !== null) draw(waiting);
-    waiting = null;
+    draw();
     paper = true;
     chart.resize({ width: PAPER_PX, height: chart.getHeight() });
     // By then the colours are those of paper: whoever gives them heard of the print before.
@@ -91,16 +97,17 @@ export async function mountChart(element: HTMLElement, signal: AbortSignal): Pro
 
   return {
     update(option) {
-      if (visible) draw(option);
-      else waiting = option;
+      waiting = option;
+      if (visible) draw();
+      else timer ??= setTimeout(draw, Math.max(0, drawn_ms + UNSEEN_MS - performance.now()));
     },
     async picture(heading) {
-      if (waiting !== null) draw(waiting);
-      waiting = null;
+      draw();
       const plot = chart.renderToCanvas({ pixelRatio: PICTURE_SCALE });
       return await withHeading(plot, heading);
     },
     dispose() {
+      clearTimeout(timer);
       resized.disconnect();
       seen.disconnect();
       window.removeEventListener('beforeprint', onPaper);

@@ -136,7 +136,7 @@ function lineSeries(line: Line, drawing: Drawing, palette: Palette): LineSeries[
   return [
     { ...edge, id: `${line.id} min`, data: points(line.columns.min) },
     // Its upper edge is drawn too: a single second in a year is a spike of a pixel's width.
-    { ...edge, id: `${line.id} max`, data: points(height), lineStyle: { color: colour, width: 0.8, opacity: 0.4 }, areaStyle: { color: colour, opacity: 0.22 } },
+    { ...edge, id: `${line.id} max`, data: points(height), lineStyle: { color: colour, width: 1, opacity: 0.75 }, areaStyle: { color: colour, opacity: 0.2 } },
     mean,
   ];
 }

@@ -1,12 +1,12 @@
 /** The colours of `tokens.css` as a canvas needs them: resolved for the theme that holds now. */
 
-const TOKENS = ['chart-1', 'chart-2', 'chart-3', 'chart-4', 'chart-5', 'chart-6', 'chart-grid', 'chart-label', 'text', 'surface'] as const;
+const TOKENS = ['chart-1', 'chart-2', 'chart-3', 'chart-4', 'chart-5', 'chart-6', 'chart-7', 'chart-8', 'chart-rest', 'chart-grid', 'chart-label', 'text', 'surface'] as const;
 
 export type ColourName = (typeof TOKENS)[number];
 export type Palette = Record<ColourName, string> & { font: string };
 
 /** Lines of one chart take these one after the other. */
-export const LINE_COLOURS = ['chart-1', 'chart-2', 'chart-3', 'chart-4', 'chart-5', 'chart-6'] as const;
+export const LINE_COLOURS = ['chart-1', 'chart-2', 'chart-3', 'chart-4', 'chart-5', 'chart-6', 'chart-7', 'chart-8'] as const;
 
 export function lineColour(index: number): ColourName {
   return LINE_COLOURS[index % LINE_COLOURS.length] ?? 'chart-1';

@@ -95,8 +95,12 @@ describe('the extent of a column', () => {
 
 describe('a line', () => {
   it('is broken after three intervals, ten seconds, or two and a half points', () => {
-    expect(breakMs(0, 30)).toBe(90_000);
-    expect(breakMs(0, 1)).toBe(10_000);
-    expect(breakMs(3_600_000, 30)).toBe(9_000_000);
+    const rows = (step_ms: number, ...t_ms: number[]) => ({ step_ms, t_ms });
+    expect(breakMs(rows(0), 30)).toBe(90_000);
+    expect(breakMs(rows(0), 1)).toBe(10_000);
+    expect(breakMs(rows(3_600_000), 30)).toBe(9_000_000);
+    // Two rows an hour apart are two rows; five of them are a device that reported every hour.
+    expect(breakMs(rows(0, 0, 3_600_000), 5)).toBe(15_000);
+    expect(breakMs(rows(0, ...[0, 1, 2, 3, 9].map((hour) => hour * 3_600_000)), 5)).toBe(10_800_000);
   });
 });

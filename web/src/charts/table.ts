@@ -132,7 +132,20 @@ export function extent(times: readonly number[], columns: Columns, span: Span): 
   return { last, min, max, sum };
 }
 
-/** Between two points further apart than this no line is drawn. */
-export function breakMs(step_ms: number, interval_s: number | null): number {
-  return Math.max(2.5 * step_ms, 3_000 * (interval_s ?? 10), 10_000);
+/** From fewer rows nobody can tell how often they came. */
+const ROWS_TYPICAL_MIN = 5;
+
+/**
+ * Between two points further apart than this no line is drawn. `interval_s` is how often the device reports now; the
+ * rows may be of a time when it reported less often, so half of their distances are joined whatever it says.
+ */
+export function breakMs({ step_ms, t_ms }: Pick<Table, 'step_ms' | 't_ms'>, interval_s: number | null): number {
+  return Math.max(2.5 * step_ms, 3_000 * (interval_s ?? 10), 3 * typicalMs(t_ms), 10_000);
+}
+
+/** The median distance of two rows; 0 where there are too few. */
+function typicalMs(t_ms: readonly number[]): number {
+  if (t_ms.length < ROWS_TYPICAL_MIN) return 0;
+  const distances = Float64Array.from({ length: t_ms.length - 1 }, (_, index) => (t_ms[index + 1] ?? 0) - (t_ms[index] ?? 0)).sort();
+  return distances[distances.length >> 1] ?? 0;
 }

@@ -4,14 +4,14 @@ import type { UsageRow } from '../api/model';
 import type { ChartOption } from './echarts';
 import { PLOT } from './option';
 import type { ColourName, Palette } from './palette';
-import { lineColour } from './palette';
+import { LINE_COLOURS, lineColour } from './palette';
 
 export const DIMENSIONS = ['model', 'device', 'agent', 'provider'] as const;
 export type Dimension = (typeof DIMENSIONS)[number];
 export type Measure = 'tokens' | 'cost';
 
 /** More groups than there are colours to tell apart are one group. */
-export const GROUPS_MAX = 6;
+export const GROUPS_MAX = LINE_COLOURS.length;
 /** A longer range is shown by months: narrower bars could not be read. */
 export const DAYS_MAX = 200;
 
@@ -61,7 +61,7 @@ export function usageBars(rows: readonly UsageRow[], by: Dimension, measure: Mea
   const shown = sorted.length > GROUPS_MAX ? GROUPS_MAX - 1 : sorted.length;
   const groups: Group[] = sorted.slice(0, shown).map(([key, sum], index) => ({ key, colour: lineColour(index), ...sum }));
   if (sorted.length > shown) {
-    const rest: Group = { key: null, colour: 'chart-label', values: buckets.map(() => 0), total: 0 };
+    const rest: Group = { key: null, colour: 'chart-rest', values: buckets.map(() => 0), total: 0 };
     for (const [, sum] of sorted.slice(shown)) {
       rest.total += sum.total;
       sum.values.forEach((value, index) => (rest.values[index] = (rest.values[index] ?? 0) + value));

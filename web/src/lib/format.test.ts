@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { bytes, coarseSpan, compact, money, percent, percentText, rate, span, stopwatch } from './format';
+import { bytes, coarseSpan, compact, money, percent, percentText, rangeText, rate, span, stopwatch } from './format';
 
 describe('bytes', () => {
   it.each([
@@ -79,4 +79,21 @@ describe('spans', () => {
     expect(stopwatch(127_900)).toBe('02:07');
     expect(stopwatch(H + 2 * M + 7_000)).toBe('1:02:07');
   });
+});
+
+describe('ranges', () => {
+  const at = (text: string): number => new Date(text).getTime();
+  const now = at('2026-11-29T18:00:00');
+  it.each([
+    ['2026-11-29T16:30:00', '2026-11-29T18:00:00', '16:30 – 18:00'],
+    ['2026-11-29T17:58:05', '2026-11-29T18:00:00', '17:58:05 – 18:00:00'],
+    ['2026-11-28T18:00:00', '2026-11-29T18:00:00', '28 Nov, 18:00 – 29 Nov, 18:00'],
+    ['2026-11-28T09:00:00', '2026-11-28T18:00:00', '28 Nov, 09:00 – 18:00'],
+    ['2025-11-29T18:00:00', '2026-11-29T18:00:00', '29 Nov 2025, 18:00 – 29 Nov 2026, 18:00'],
+    ['2026-11-28T00:00:00', '2026-11-29T00:00:00', '28 Nov'],
+    ['2026-11-22T00:00:00', '2026-11-29T00:00:00', '22 Nov – 28 Nov'],
+  ])('from %s to %s are told alike at both ends: %s', (from, to, text) => expect(rangeText({ from_ms: at(from), to_ms: at(to) }, now, 'en')).toBe(text));
+
+  it('are Chinese in Chinese', () =>
+    expect(rangeText({ from_ms: at('2026-11-28T18:00:00'), to_ms: at('2026-11-29T18:00:00') }, now, 'zh')).toBe('11月28日 18:00 – 11月29日 18:00'));
 });

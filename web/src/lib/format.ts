@@ -176,6 +176,31 @@ export function stamp(t_ms: number, now_ms: number, language: Language): string 
   return formatted(t_ms, language, { ...year, month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' });
 }
 
+/** Below this length the ends of a range are told with their seconds. */
+const SECONDS_MS_MAX = 10 * MINUTE;
+
+/**
+ * `28 Nov, 18:00 – 29 Nov, 18:00`: both ends as exact as each other, and the day only where it says something: once
+ * where it is the same, not at all where it is today's. Whole days are told without a time: `28 Nov`, `28 Nov – 3 Dec`.
+ */
+export function rangeText({ from_ms, to_ms }: { from_ms: number; to_ms: number }, now_ms: number, language: Language): string {
+  const whole = isMidnight(from_ms) && isMidnight(to_ms) && to_ms > from_ms;
+  // The end is not part of the range: the last of whole days is the one before it.
+  const last_ms = whole ? to_ms - 1 : to_ms;
+  const oneDay = dayKey(from_ms) === dayKey(last_ms);
+  const thisYear = [from_ms, last_ms].every((t_ms) => new Date(t_ms).getFullYear() === new Date(now_ms).getFullYear());
+  const day: Intl.DateTimeFormatOptions = { month: 'short', day: 'numeric', ...(thisYear ? {} : { year: 'numeric' }) };
+  if (whole) return oneDay ? formatted(from_ms, language, day) : `${formatted(from_ms, language, day)} – ${formatted(last_ms, language, day)}`;
+  const time: Intl.DateTimeFormatOptions = { hour: '2-digit', minute: '2-digit', ...(to_ms - from_ms < SECONDS_MS_MAX ? { second: '2-digit' } : {}) };
+  const today = oneDay && dayKey(to_ms) === dayKey(now_ms);
+  return `${formatted(from_ms, language, today ? time : { ...day, ...time })} – ${formatted(to_ms, language, oneDay ? time : { ...day, ...time })}`;
+}
+
+function isMidnight(t_ms: number): boolean {
+  const at = new Date(t_ms);
+  return at.getHours() === 0 && at.getMinutes() === 0 && at.getSeconds() === 0 && at.getMilliseconds() === 0;
+}
+
 /** Same for all moments of one day of this browser's zone. */
 export function dayKey(t_ms: number): string {
   return new Date(t_ms).toDateString();
@@ -191,12 +216,15 @@ export function dayTitle(t_ms: number, now_ms: number, language: Language, today
   return formatted(t_ms, language, { weekday: 'long', day: 'numeric', month: 'long', ...year });
 }
 
-/** `12 Mar` of `2026-03-12`; long: `Thursday, 12 March 2026`. The day is one of a calendar, not a moment. */
-export function dayText(day: string, language: Language, long: boolean): string {
-  const options: Intl.DateTimeFormatOptions = long
-    ? { weekday: 'short', day: 'numeric', month: 'long', year: 'numeric' }
-    : { day: 'numeric', month: 'short' };
-  return formatted(Date.parse(`${day}T00:00:00Z`), language, { timeZone: 'UTC', ...options });
+const DAY_FORM = {
+  short: { day: 'numeric', month: 'short' },
+  year: { day: 'numeric', month: 'short', year: 'numeric' },
+  long: { weekday: 'short', day: 'numeric', month: 'long', year: 'numeric' },
+} as const satisfies Record<string, Intl.DateTimeFormatOptions>;
+
+/** `12 Mar`, `12 Mar 2026`, `Thu, 12 March 2026` of `2026-03-12`. The day is one of a calendar, not a moment. */
+export function dayText(day: string, language: Language, form: keyof typeof DAY_FORM): string {
+  return formatted(Date.parse(`${day}T00:00:00Z`), language, { timeZone: 'UTC', ...DAY_FORM[form] });
 }
 
 /** `March 2026` of `2026-03`. */

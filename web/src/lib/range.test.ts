@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { RANGES, rangeTyped, typedTime, rangeBounds, rangeFromQuery, rangeToQuery, refreshMs, type Range } from './range';
+import { RANGES, rangeTyped, typedTime, rangeBounds, rangeFromQuery, rangeSilent, rangeToQuery, refreshMs, type Range } from './range';
 
 describe('a range in the address bar', () => {
   it('comes back as it was written', () => {
@@ -7,8 +7,20 @@ describe('a range in the address bar', () => {
       ...RANGES.map((name): Range => ({ name, zoom: null })),
       { name: '30d', zoom: { from_ms: 1_000_000, to_ms: 2_000_000 } },
     ];
-    for (const range of ranges) expect(rangeFromQuery(rangeToQuery(range))).toEqual(range);
+    for (const range of ranges) {
+      expect(rangeFromQuery(rangeToQuery(range))).toEqual(range);
+      expect(rangeFromQuery(rangeToQuery(range, '7d'), '7d')).toEqual(range);
+    }
   });
+
+  it.each([
+    [60_000, '1h'],
+    [31 * 60_000, '6h'],
+    [3 * 3_600_000, '6h'],
+    [3 * 3_600_000 + 1, '24h'],
+    [40 * 86_400_000, '90d'],
+    [900 * 86_400_000, '1y'],
+  ])('of a device silent for %d ms is %s', (silence_ms, name) => expect(rangeSilent(silence_ms)).toBe(name));
 
   it.each([
     [{ range: '2y' }, '1h'],

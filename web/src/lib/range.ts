@@ -21,6 +21,12 @@ export const RANGE_MS: Record<RangeName, number> = {
 
 export const RANGE_DEFAULT: RangeName = '1h';
 
+/** What is shown of a device that fell silent so long ago: the shortest range that is at least half filled. */
+export function rangeSilent(silence_ms: number): RangeName {
+  const longer = RANGES.slice(RANGES.indexOf(RANGE_DEFAULT));
+  return longer.find((name) => RANGE_MS[name] >= 2 * silence_ms) ?? '1y';
+}
+
 /** A drag below this is a click: the server keeps one row a second at most. */
 export const ZOOM_MS_MIN = 5_000;
 
@@ -53,17 +59,18 @@ export function typedTime(t_ms: number): string {
 
 type Query = Record<string, unknown>;
 
-export function rangeFromQuery(query: Query): Range {
-  const name = RANGES.find((known) => known === query['range']) ?? RANGE_DEFAULT;
+/** `usual`: the range that is meant where the address names none. */
+export function rangeFromQuery(query: Query, usual: RangeName = RANGE_DEFAULT): Range {
+  const name = RANGES.find((known) => known === query['range']) ?? usual;
   const from_ms = wholeNumber(query['from']);
   const to_ms = wholeNumber(query['to']);
   if (from_ms === null || to_ms === null || to_ms - from_ms < ZOOM_MS_MIN || to_ms > TIME_MS_MAX) return { name, zoom: null };
   return { name, zoom: { from_ms, to_ms } };
 }
 
-export function rangeToQuery(range: Range): Record<string, string> {
+export function rangeToQuery(range: Range, usual: RangeName = RANGE_DEFAULT): Record<string, string> {
   const query: Record<string, string> = {};
-  if (range.name !== RANGE_DEFAULT) query['range'] = range.name;
+  if (range.name !== usual) query['range'] = range.name;
   if (range.zoom) {
     query['from'] = String(range.zoom.from_ms);
     query['to'] = String(range.zoom.to_ms);

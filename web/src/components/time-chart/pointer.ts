@@ -1,6 +1,6 @@
 /** What pointer and keys do on a plot: a crosshair that all charts share, and a drag that zooms. */
 
-import { computed, ref, type ComputedRef, type Ref } from 'vue';
+import { computed, ref, type ComputedRef } from 'vue';
 import { PLOT } from '../../charts/option';
 import type { Place } from '../../charts/place';
 import type { Span } from '../../charts/table';
@@ -26,7 +26,7 @@ export interface PlotPointer {
 }
 
 interface Plot {
-  element: Readonly<Ref<HTMLElement | null>>;
+  element: () => HTMLElement | null;
   span: () => Span;
   place: () => Place;
   /** The time all charts point at. */
@@ -40,7 +40,7 @@ export function usePlotPointer(plot: Plot): PlotPointer {
   const drag = ref<{ from: number; to: number } | null>(null);
 
   function within(event: PointerEvent): number {
-    const at = event.clientX - (plot.element.value?.getBoundingClientRect().left ?? 0);
+    const at = event.clientX - (plot.element()?.getBoundingClientRect().left ?? 0);
     return Math.min(Math.max(at, PLOT.left), PLOT.left + plot.place().inner);
   }
 
@@ -65,7 +65,7 @@ export function usePlotPointer(plot: Plot): PlotPointer {
     },
     pressed(event) {
       if (event.button !== 0) return;
-      plot.element.value?.setPointerCapture(event.pointerId);
+      plot.element()?.setPointerCapture(event.pointerId);
       const at = within(event);
       drag.value = { from: at, to: at };
     },

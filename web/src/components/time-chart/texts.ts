@@ -4,7 +4,7 @@ import { figureText } from '../../charts/figures';
 import type { Line, Picture } from '../../charts/lines';
 import { extent, valueNear, type Gap, type Span, type Table } from '../../charts/table';
 import { t, type TextKey } from '../../i18n';
-import { moment, stamp, type Language } from '../../lib/format';
+import { moment, rangeText, type Language } from '../../lib/format';
 import type { ReadoutRow } from './ChartReadout.vue';
 
 const GAP_TEXT: Record<string, TextKey> = {
@@ -50,7 +50,7 @@ export function chartSummary(title: string, table: Table, picture: Picture, span
 export function rowTime(table: Table, picture: Picture, row: number, language: Language): string {
   const at = table.t_ms[row] ?? 0;
   if (!picture.bars) return moment(at, language);
-  return `${stamp(at - table.step_ms / 2, 0, language)} – ${stamp(at + table.step_ms / 2, at - table.step_ms / 2, language)}`;
+  return rangeText({ from_ms: at - table.step_ms / 2, to_ms: at + table.step_ms / 2 }, 0, language);
 }
 
 export function readoutRows(table: Table, picture: Picture, row: number, reach_ms: number): ReadoutRow[] {
