@@ -54,6 +54,13 @@ export async function badInput({ checks, server, page, watch, shoot }: Stage): P
       holds(needed <= there, `${view} is ${needed} px wide, the window ${there}`);
     }
     await shoot('hostile-device');
+    await page.goto(`${server.web}/devices/${id}`);
+    for (const dialog of ['edit', 'rotate', 'delete']) {
+      await page.locator(at(dialog)).click();
+      await page.getByRole('dialog').getByText('<img').or(page.locator('dialog input[name=device-name]')).first().waitFor();
+      equal(await page.locator('dialog img').count(), 0, `elements made of a name in the dialog: ${dialog}`);
+      await page.keyboard.press('Escape');
+    }
   });
 
   await checks.run('any of three hundred metrics can be added as a chart, and the address keeps it', async () => {
@@ -74,6 +81,7 @@ export async function badInput({ checks, server, page, watch, shoot }: Stage): P
     await page.goto(`${server.web}/devices/${id}?range=15m`);
     await eventually(async () => ((await colouredPixels(page, '.plot canvas'))[0] ?? 0) > 2 || null, WAIT_MS_MAX, 'a point');
     holds((await page.locator('.chart.cpu .legend').innerText()).includes('55 %'), 'its value in the legend');
+    await shoot('one-sample');
     await page.goto(`${server.web}/devices/${id}?range=1y`);
     await eventually(async () => ((await colouredPixels(page, '.plot canvas'))[0] ?? 0) > 2 || null, WAIT_MS_MAX, 'a point in a year');
     await page.goto(`${server.web}/?q=one+sample`);
@@ -82,10 +90,11 @@ export async function badInput({ checks, server, page, watch, shoot }: Stage): P
 
   await checks.run('a time without figures, ten years, and a broken address have their faces', async () => {
     await page.goto(`${server.web}/devices/${device}?from=1000000&to=2000000`);
-    await page.getByText('No figures in this time').first().waitFor();
+    await page.getByText('No data in this time').first().waitFor();
     await Promise.all([fetches('query'), page.goto(`${server.web}/devices/${device}?from=1480000000000&to=${Date.now()}`)]);
     await eventually(async () => ((await page.locator('[aria-busy=true]').count()) === 0 ? true : null), WAIT_MS_MAX, 'charts of ten years');
     equal(await page.locator('.face[role=alert]').count(), 0, 'errors');
+    await shoot('ten-years');
     await page.goto(`${server.web}/devices/${device}?range=%3Cb%3E&from=x&to=-1&metric=%7B%22&cores=7`);
     await page.locator('.plot').first().waitFor();
     // The browser itself reports the 404.

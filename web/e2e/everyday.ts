@@ -93,7 +93,7 @@ export async function everyday({ checks, server, page, shoot }: Stage, key: stri
     await page.locator('label', { has: page.locator(at('language-en')) }).click();
     await page.locator('label', { has: page.locator(at('theme-light')) }).click();
     await page.keyboard.press('Escape');
-    equal(await page.locator('#menu-panel').count(), 0, 'open menus');
+    equal(await page.locator(at('sign-out')).count(), 0, 'open menus');
     equal(await page.evaluate(() => document.documentElement.lang), 'en', 'language of the page');
   });
 

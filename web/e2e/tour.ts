@@ -47,12 +47,34 @@ interface View {
   whole?: boolean;
   /** Without a session. */
   stranger?: boolean;
+  /** While it is still loading. */
+  early?: boolean;
+  /** What the network answers otherwise than the server does. */
+  before?(context: BrowserContext): Promise<unknown>;
   prepare?(page: Page): Promise<void>;
 }
 
+interface Shown {
+  device: number;
+  silent: number;
+  troubled: number;
+  waiting: number;
+}
+
+/** The fleet as the server tells it, changed on its way to the page. */
+async function otherFleet(context: BrowserContext, change: (devices: Record<string, unknown>[]) => Record<string, unknown>[]): Promise<void> {
+  await context.route('**/api/v1/devices?*', async (route) => {
+    const answer = await route.fetch();
+    const json = (await answer.json()) as { devices: Record<string, unknown>[] };
+    await route.fulfill({ response: answer, json: { ...json, devices: change(json.devices) } });
+  });
+}
+
+const LONG = 'kubernetes-worker-with-a-name-that-nobody-will-ever-type-64-char';
+
 const test = (name: string): string => `[data-test="${name}"]`;
 
-function views(device: number, silent: number, troubled: number): View[] {
+function views({ device, silent, troubled, waiting }: Shown): View[] {
   return [
     { name: 'overview', path: '/' },
     { name: 'device', path: `/devices/${device}`, whole: true },
@@ -112,6 +134,26 @@ function views(device: number, silent: number, troubled: number): View[] {
       },
     },
     { name: 'sign-in', path: '/sign-in', stranger: true },
+    { name: 'waiting', path: `/devices/${waiting}` },
+    { name: 'reasons', path: `/devices/${troubled}` },
+    { name: 'first-run', path: '/', before: (context) => otherFleet(context, () => []), async prepare(page) {
+        await page.locator('input[name=device-name]').waitFor();
+        await page.keyboard.press('Escape');
+      } },
+    { name: 'long-names', path: '/', before: (context) => otherFleet(context, (devices) => devices.map((one) => ({ ...one, name: `${LONG}-${String(one['id'])}`, tags: [LONG.slice(0, 32), 'production', '上海机房', 'another-tag', 'and-one-more'] }))) },
+    { name: 'refusing', path: '/', before: (context) => context.route('**/readyz', (route) => route.fulfill({ status: 503, json: { ready: false, reason: 'the disk is full', code: 'disk_full' } })) },
+    { name: 'feed-cut', path: '/', before: (context) => context.routeWebSocket(/\/api\/v1\/live/, (socket) => void socket.close()) },
+    { name: 'loading', path: '/', early: true, before: (context) => context.route('**/api/v1/{devices,summary,logs,activity}*', () => undefined) },
+    { name: 'failing', path: '/logs', before: (context) => context.route('**/api/v1/logs?*', (route) => route.fulfill({ status: 503, json: { error: { code: 'unavailable', message: 'busy' } } })) },
+    { name: 'nothing', path: '/nowhere' },
+    { name: 'metrics', path: `/devices/${device}`, async prepare(page) {
+        await page.locator(test('add-metric')).click();
+      } },
+    { name: 'ten-years', path: `/devices/${device}?from=1480000000000&to=${Date.now()}` },
+    { name: 'tab-focus', path: '/', async prepare(page) {
+        await page.locator('[data-device]').first().waitFor();
+        for (let presses = 0; presses < 3; presses += 1) await page.keyboard.press('j');
+      } },
   ];
 }
 
@@ -137,11 +179,12 @@ async function tour(browser: Browser, web: string): Promise<void> {
   const { devices } = (await (await door.request.get(`${web}/api/v1/devices`)).json()) as { devices: { id: number; name: string; state: string }[] };
   const first = devices.find((device) => device.name === 'mac-studio') ?? devices[0];
   const silent = devices.find((device) => device.state === 'offline') ?? devices[0];
-  const troubled = devices.find((device) => device.state === 'degraded') ?? devices[0];
+  const troubled = devices.find((device) => device.name === 'build-box') ?? devices[0];
+  const waiting = devices.find((device) => device.state === 'new') ?? devices[0];
   const storageState = await door.storageState();
   const wanted = (name: string): boolean => ONLY.length === 0 || ONLY.some((piece) => name.includes(piece));
   for (const style of STYLES) {
-    for (const view of views(first?.id ?? 1, silent?.id ?? 1, troubled?.id ?? 1)) {
+    for (const view of views({ device: first?.id ?? 1, silent: silent?.id ?? 1, troubled: troubled?.id ?? 1, waiting: waiting?.id ?? 1 })) {
       const name = `${view.name}-${style.name}`;
       if (!wanted(name)) continue;
       const context = await browser.newContext({
@@ -155,11 +198,13 @@ async function tour(browser: Browser, web: string): Promise<void> {
         ...(view.stranger ? {} : { storageState }),
       });
       await pretendDay(context, new Map(devices.map((device) => [device.id, device.state])));
+      await view.before?.(context);
       const page = await context.newPage();
       try {
         await page.goto(`${web}${view.path}`);
         await view.prepare?.(page);
-        await settled(page);
+        if (!view.early) await settled(page);
+        else await page.locator('main [role=status]').first().waitFor();
         await page.screenshot({ path: join(OUT, `${name}.png`), fullPage: view.whole === true });
         console.log(name);
       } catch (error) {

@@ -5,6 +5,8 @@ import { router } from './router';
 import { startPreferences } from './state/preferences';
 import './styles/tokens.css';
 import './styles/base.css';
+import './styles/table.css';
+import './styles/print.css';
 
 startPreferences();
 createApp(App).use(i18n).use(router).mount('#app');
