@@ -8,6 +8,7 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use ureq::Agent;
 use wire::{ErrorBody, JSON_CONTENT_TYPE};
 
@@ -125,8 +126,11 @@ impl Doctor<'_> {
             return self.say(Verdict::Good, "folder", &format!("{shown}, in use by process {pid}"), "");
         }
         // As if it was asked for: any other one would be gone without.
-        match state_dir::hold(&StateDir::Asked(path.to_path_buf())) {
-            Ok(_) => self.say(Verdict::Good, "folder", &format!("{shown} can be written to"), ""),
+        let held = state_dir::hold(&StateDir::Asked(path.to_path_buf()));
+        match held
+            .and_then(|_| state_dir::try_to_write(path).with_context(|| format!("state folder {shown}")))
+        {
+            Ok(()) => self.say(Verdict::Good, "folder", &format!("{shown} can be written to"), ""),
             Err(error) => {
                 let fix =
                     "run this as the user that the agent runs as, make room, or set OPENCLAW_WATCH_STATE_DIR";

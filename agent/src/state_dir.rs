@@ -60,6 +60,14 @@ fn pid(lock: &mut File) -> String {
     if pid.is_empty() { "?".into() } else { pid.into() }
 }
 
+/// Whether there is room for what the agent writes into the folder.
+pub fn try_to_write(path: &Path) -> std::io::Result<()> {
+    let file = path.join("room");
+    let written = fs::write(&file, [0; 4096]);
+    let _ = fs::remove_file(&file);
+    written
+}
+
 fn open(path: &Path) -> std::io::Result<File> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -83,9 +91,9 @@ fn take(mut lock: File, path: &Path) -> anyhow::Result<Held> {
             return Err(error).with_context(|| format!("cannot lock {}", path.join("lock").display()));
         }
     }
-    lock.set_len(0)?;
-    lock.rewind()?;
-    writeln!(lock, "{}", std::process::id())?;
+    // For people who look for it. On a full disk there is no room for it, and an agent all the same.
+    let _ =
+        lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| writeln!(lock, "{}", std::process::id()));
     Ok(Held { _lock: lock, path: path.to_path_buf() })
 }
 
@@ -106,6 +114,14 @@ mod tests {
         drop(held);
         assert_eq!(holder(&path), None);
         assert!(hold(&asked).unwrap().is_some());
+    }
+
+    #[test]
+    fn whether_there_is_room_leaves_no_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(try_to_write(folder.path()).is_ok());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert!(try_to_write(&folder.path().join("none")).is_err());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -11,8 +11,8 @@ use agent::spool::disk::Folder;
 use agent::spool::record::Key;
 use wire::{BootId, Report};
 
-use crate::PATIENCE;
-use crate::server::{EACH_SECOND, OK, Server, boot, poll, spooled, start};
+use crate::server::{EACH_SECOND, OK, Running, Server, boot, poll, spooled, start};
+use crate::{PATIENCE, agent};
 
 #[test]
 fn what_was_not_acknowledged_is_sent_again_as_the_same_bytes() {
@@ -135,6 +135,26 @@ fn a_report_that_is_too_large_arrives_in_parts_and_a_bad_one_is_given_up() {
         assert_eq!((boot(&report).1, &report.rows.t_ms[..]), (seq, &whole.rows.t_ms[half..half + 1]));
     }
     assert_eq!(boot(&server.report()).1, 4);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_keeps_no_report_from_the_server() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Server::start(&[]);
+    // No file may grow: to whoever writes it is as on a full disk.
+    let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).arg(agent(home.path()).get_program()).args(["--server", &server.url]);
+    command.args(EACH_SECOND).env_clear().env("HOME", home.path()).env("API_KEY", "ocw_test");
+    let mut agent = Running(command.current_dir(&home).stderr(Stdio::piped()).spawn().unwrap());
+    for seq in 0..3 {
+        assert_eq!(boot(&server.report()).1, seq);
+    }
+    agent.0.kill().unwrap();
+    let mut log = String::new();
+    agent.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert_eq!(log.matches("reports are kept in memory only").count(), 1, "{log}");
 }
 
 #[cfg(unix)]
