@@ -63,6 +63,12 @@ export function gatewayText(states: Readonly<Record<string, string>>): string | 
   return text && failing ? t('gateway.with_failing', { state: text, part: failing.replaceAll('_', ' ') }) : text;
 }
 
+/** Of several gateways on one device the worst says the state; this says how many of them run. */
+export function gatewaysText(states: Readonly<Record<string, string>>): string | null {
+  const [, running, all] = /^(\d+)_of_(\d+)_running$/.exec(states['gateways'] ?? '') ?? [];
+  return running !== undefined && all !== undefined ? t('gateway.several', { running, all }) : null;
+}
+
 const USAGE: Record<string, TextKey> = {
   ok: 'usage.ok',
   catching_up: 'usage.catching_up',

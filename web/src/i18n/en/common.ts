@@ -129,6 +129,7 @@ export const common = {
     stuck: 'Hangs',
     crashed: 'Crashed',
     with_failing: '{state}: {part}',
+    several: '{running} of {all} run',
   },
   usage: {
     ok: 'Complete',

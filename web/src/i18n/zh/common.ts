@@ -132,6 +132,7 @@ export const common: Translated<typeof english> = {
     stuck: '卡死',
     crashed: '已崩溃',
     with_failing: '{state}：{part}',
+    several: '{all} 个中 {running} 个在运行',
   },
   usage: {
     ok: '完整',

@@ -5,7 +5,7 @@ import type { Translated } from '../translated';
 export const devices: Translated<typeof english> = {
   fleet: {
     devices: '设备',
-    tokens_today: '今日 token',
+    tokens_today: '今日 Token',
     tokens_rest: '昨日 {yesterday}，累计 {total}',
     errors: '24 小时内的错误 | 24 小时内的错误',
     stored: '已存储',
@@ -31,7 +31,7 @@ export const devices: Translated<typeof english> = {
     network: '网络',
     network_up: '上行',
     network_down: '下行',
-    tokens: '今日 token',
+    tokens: '今日 Token',
     version: 'OpenClaw',
     seen: '最后上报',
     ago: '{span}前',
@@ -65,7 +65,7 @@ export const devices: Translated<typeof english> = {
     cost: '今日费用',
     uptime: '运行时间',
     agent: '代理程序',
-    tokens_n: '{tokens} token',
+    tokens_n: '{tokens} Token',
   },
   device: {
     edit: '编辑',

@@ -187,7 +187,7 @@ export const pages: Translated<typeof english> = {
   },
   prices: {
     lead: '用于 OpenClaw 未上报费用的 token。单位：美元 / 百万 token；修改后从所填日期起生效，过去的用量也会重新计算。',
-    none: '还没有价格：这些 token 的费用记为未知。',
+    none: '还没有价格：这些 Token 的费用记为未知。',
     provider: '提供商',
     model: '模型',
     from: '生效日期',
@@ -204,7 +204,7 @@ export const pages: Translated<typeof english> = {
   keeping: {
     lead: '一天从何时开始，以及数据保留多久。',
     zone: '日期所用时区',
-    zone_hint: '用于按天统计 token 和费用。',
+    zone_hint: '用于按天统计 Token 和费用。',
     zone_own: '各浏览器自己的时区（此处为 {zone}）',
     days: '天数',
     bytes: '上限（GB）',
