@@ -147,19 +147,16 @@ impl Explanation {
                 "lines of the level that is reported, redacted before they are sent",
             );
         }
-        for state in places.gateways() {
-            if let Some(path) = configured(&state, places.home.as_deref())
-                && let (Some(folder), Some(name)) = (path.parent(), path.file_name())
-            {
-                self.reads(folder, "names of log files");
-                // A dated name has another date each day.
-                let name = name.to_string_lossy();
-                let start = name.find(|char: char| char.is_ascii_digit()).unwrap_or(name.len());
-                self.reads(
-                    folder.join(format!("{}*", &name[..start])),
-                    "lines of the level that is reported, redacted before they are sent",
-                );
-            }
+        for path in configured(places) {
+            let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { continue };
+            self.reads(folder, "names of log files");
+            // A dated name has another date each day.
+            let name = name.to_string_lossy();
+            let start = name.find(|char: char| char.is_ascii_digit()).unwrap_or(name.len());
+            self.reads(
+                folder.join(format!("{}*", &name[..start])),
+                "lines of the level that is reported, redacted before they are sent",
+            );
         }
         for folder in plain(&places.gateways(), places.home.as_deref()) {
             self.reads(&folder, "names of log files");

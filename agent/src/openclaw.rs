@@ -19,6 +19,7 @@ use process::{Figures, Finder};
 
 pub mod boots;
 pub mod concerns;
+pub mod config_file;
 pub mod gateway;
 pub mod json5;
 pub mod judge;

@@ -1,13 +1,13 @@
 //! Which log files there are.
 
-use std::fs::{self, File, Metadata};
-use std::io::Read;
+use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::LogPlaces;
 use super::record::Level;
-use crate::openclaw::json5;
+use crate::config::OpenClawPlaces;
+use crate::openclaw::{config_file, json5};
 
 /// Files that are followed.
 pub const FILES_MAX: usize = 64;
@@ -19,8 +19,6 @@ const OLD: Duration = Duration::from_secs(24 * 3_600);
 const ERRORS: &str = "gateway.err.log";
 /// Logs with a like name that are no gateway's output, or are read otherwise.
 const PLAIN_NOT: [&str; 2] = [ERRORS, "gateway-restart.log"];
-/// Bytes of a configuration that are read.
-const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
 /// Where logs are now.
 #[derive(Debug)]
@@ -39,10 +37,13 @@ impl Folders {
     /// Looks for them.
     pub fn find(places: &LogPlaces) -> Folders {
         let state_dirs = places.openclaw.gateways();
-        let home = places.openclaw.home.as_deref();
-        let plain = plain(&state_dirs, home);
-        let configured = state_dirs.iter().filter_map(|state_dir| configured(state_dir, home)).collect();
-        Folders { json: folders(&places.folders), plain, configured, state_dirs }
+        let plain = plain(&state_dirs, places.openclaw.home.as_deref());
+        Folders {
+            json: folders(&places.folders),
+            plain,
+            configured: configured(&places.openclaw),
+            state_dirs,
+        }
     }
 }
 
@@ -139,17 +140,21 @@ fn folders(named: &[PathBuf]) -> Vec<PathBuf> {
     folders
 }
 
-/// The log file that the configuration in a state folder names.
-pub fn configured(state_dir: &Path, home: Option<&Path>) -> Option<PathBuf> {
-    let mut text = Vec::new();
-    let file = File::open(state_dir.join("openclaw.json")).ok()?;
-    file.take(CONFIG_BYTES_MAX).read_to_end(&mut text).ok()?;
-    let path = json5::lookup(&String::from_utf8_lossy(&text), &["logging", "file"])?;
-    let path = match (path.strip_prefix("~/"), home) {
-        (Some(rest), Some(home)) => home.join(rest),
-        _ => PathBuf::from(path),
+/// The log files that configurations of gateways name.
+pub fn configured(places: &OpenClawPlaces) -> Vec<PathBuf> {
+    let named = |(i, state_dir): (usize, PathBuf)| {
+        // What an environment says about one gateway is about the first.
+        let elsewhere = places.config_path.as_deref().filter(|_| i == 0);
+        let candidates = config_file::candidates(Some(&state_dir), elsewhere);
+        let text = candidates.iter().find_map(|path| config_file::read(path))?;
+        let path = json5::lookup(&text, &["logging", "file"])?;
+        let path = match (path.strip_prefix("~/"), &places.home) {
+            (Some(rest), Some(home)) => home.join(rest),
+            _ => PathBuf::from(path),
+        };
+        path.is_absolute().then_some(path)
     };
-    path.is_absolute().then_some(path)
+    places.gateways().into_iter().enumerate().filter_map(named).collect()
 }
 
 /// Whether two names differ in digits only: a dated log keeps rolling under its name. A number before

@@ -1,13 +1,13 @@
 //! One gateway: asks its port, follows its process, remembers what it was doing.
 
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use super::View;
 use super::boots::Boots;
 use super::concerns::{Concerns, ConcernsWatch};
+use super::config_file;
 use super::json5;
 use super::judge::{Gateway, Port, Process, Seen, judge};
 use super::lock::{self, Lock};
@@ -18,8 +18,6 @@ use crate::run::unix_ms;
 
 /// The gateway's port when nobody says another.
 pub const PORT_DEFAULT: u16 = 18_789;
-/// Bytes of a configuration that are read.
-const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
 /// What a gateway is looked at with.
 pub struct Surroundings<'a> {
@@ -191,12 +189,7 @@ impl GatewayWatch {
     }
 
     fn config(&mut self, elsewhere: Option<&Path>) -> GatewayConfig {
-        let in_state_dir = |name: &str| self.state_dir.as_deref().map(|dir| dir.join(name));
-        let candidates = match elsewhere {
-            Some(path) => vec![path.to_path_buf()],
-            None => ["openclaw.json", "clawdbot.json"].iter().filter_map(|name| in_state_dir(name)).collect(),
-        };
-        for path in candidates {
+        for path in config_file::candidates(self.state_dir.as_deref(), elsewhere) {
             let Ok(changed) = fs::metadata(&path).and_then(|metadata| metadata.modified()) else { continue };
             if let Some((known, then, config)) = &self.config
                 && *known == path
@@ -204,7 +197,7 @@ impl GatewayWatch {
             {
                 return config.clone();
             }
-            let Some(text) = read_config(&path) else { continue };
+            let Some(text) = config_file::read(&path) else { continue };
             let config = GatewayConfig::parse(&text);
             self.config = Some((path, changed, config.clone()));
             return config;
@@ -239,12 +232,6 @@ impl GatewayConfig {
             on_loopback: !matches!(bind.as_deref(), Some("tailnet" | "custom")),
         }
     }
-}
-
-fn read_config(path: &Path) -> Option<String> {
-    let mut text = Vec::new();
-    fs::File::open(path).ok()?.take(CONFIG_BYTES_MAX).read_to_end(&mut text).ok()?;
-    Some(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// The gateway's port. A lock of a live process comes before the configuration: the port may have been

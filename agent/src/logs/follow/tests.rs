@@ -240,6 +240,21 @@ fn a_configured_file_is_followed_as_it_rolls() {
 }
 
 #[test]
+fn a_file_is_followed_that_a_configuration_elsewhere_or_of_an_older_name_names() {
+    for (config, elsewhere) in [("state/clawdbot.json", false), ("own/any.json", true)] {
+        let mut device = Device::new();
+        fs::create_dir(device.path("own/x").parent().unwrap()).unwrap();
+        let path = serde_json::to_string(&device.path("own/claw.log")).unwrap();
+        device.append(config, format!("{{ logging: {{ file: {path} }} }}"));
+        device.append("own/claw.log", warn("a"));
+        let mut places = places(device.folder.path());
+        places.openclaw.config_path = elsewhere.then(|| device.path(config));
+        device.follower = Follower::new(places, Level::Warn, Some(Vec::new()), device.now);
+        assert_eq!(device.look(), "a", "{config}");
+    }
+}
+
+#[test]
 fn without_a_state_folder_nothing_is_read() {
     let mut device = Device::new();
     device.append(LOG, warn("somebody's"));
