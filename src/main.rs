@@ -19,8 +19,8 @@ use std::process::ExitCode;
 
 use config::{Config, LogFormat, Task};
 
-/// The static build's: see Cargo.toml.
-#[cfg(target_env = "musl")]
+/// See Cargo.toml.
+#[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -30,8 +30,8 @@ const FAILED: u8 = 1;
 const UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    bound_heaps();
+    #[cfg(target_os = "linux")]
+    give_memory_back_soon();
     match config::from_process() {
         Err(faults) => {
             eprintln!("{faults}");
@@ -60,15 +60,16 @@ fn main() -> ExitCode {
     }
 }
 
-/// Bounds the heaps of glibc's allocator. It would make up to eight for each core, and gives back little of what a query
-/// took from one of them: with 200 devices and some people who look, a server held 417 MiB of which it used 60, and holds
-/// 109 with two heaps.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
+/// Memory that nobody uses goes back to the system after a tenth of a second instead of a whole one: what a seal and the
+/// merges after it take then hardly adds up. A load of 17 million samples takes 95 MiB at most and leaves 45, against
+/// 120 and 50 without this and 104 twice with glibc's allocator, in the same processor time.
+#[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "the allocator's settings can be reached only so")]
-fn bound_heaps() {
-    const HEAPS_MAX: libc::c_int = 2;
-    // SAFETY: no other thread runs yet, and it changes that number alone. Where it is refused, nothing changes.
-    unsafe { libc::mallopt(libc::M_ARENA_MAX, HEAPS_MAX) };
+fn give_memory_back_soon() {
+    /// `mi_option_purge_delay` of `mimalloc.h`, which the crate leaves out; in milliseconds.
+    const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+    // SAFETY: no other thread runs yet, and it changes that number alone.
+    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, 100) };
 }
 
 fn done(result: anyhow::Result<()>) -> ExitCode {
