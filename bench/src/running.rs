@@ -12,8 +12,8 @@ pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Less CPU than this in a second is housekeeping.
 const IDLE_CPU: Duration = Duration::from_millis(20);
-/// Idle for so many seconds one after the other: what is done about once a second may begin late in the first.
-const IDLE_SECONDS: u32 = 2;
+/// Idle for so many seconds one after the other: this server puts chunks together when nothing was sealed for ten.
+const IDLE_SECONDS: u32 = 13;
 
 /// A running program, ended when dropped.
 pub struct Running(Child);

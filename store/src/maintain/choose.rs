@@ -63,6 +63,9 @@ pub struct Policy {
     pub fan_in: usize,
     /// How long after its end a window is taken for finished, milliseconds: its last generation is sealed by then.
     pub settle_ms: i64,
+    /// Are generations sealed one after the other? Then more of a finished window may be on its way, from devices that
+    /// come back with what they kept: it would be put together again with each of them.
+    pub is_filling: bool,
 }
 
 impl Default for Policy {
@@ -73,6 +76,7 @@ impl Default for Policy {
             samples_max: 4_000_000,
             fan_in: 8,
             settle_ms: 3 * 3_600_000,
+            is_filling: false,
         }
     }
 }
@@ -125,8 +129,9 @@ fn merge(chunks: &[ChunkMeta], window_ms: i64, policy: &Policy, now: Timestamp) 
     chunks.chunk_by(|a, b| window(a) == window(b)).find_map(|inside| {
         let end = (window(&inside[0]) + 1).saturating_mul(window_ms);
         let finished = now.saturating_sub(policy.settle_ms) >= end;
-        let found = if finished { pack(inside, chunks, policy) } else { newest(inside, chunks, policy) };
-        found.map(|set| {
+        let packed = if finished { pack(inside, chunks, policy) } else { None };
+        let is_open = !finished || policy.is_filling;
+        packed.or_else(|| if is_open { newest(inside, chunks, policy) } else { None }).map(|set| {
             let mut ids: Vec<i64> = set.iter().map(|c| c.id).collect();
             ids.sort_unstable();
             ids
@@ -134,10 +139,12 @@ fn merge(chunks: &[ChunkMeta], window_ms: i64, policy: &Policy, now: Timestamp) 
     })
 }
 
-/// In a finished window: the first neighbours that fit one chunk together, or that overlap.
+/// In a finished window: the first neighbours that fit one chunk together, or that overlap; while it is being filled
+/// only as many as fill a chunk.
 fn pack(inside: &[ChunkMeta], all: &[ChunkMeta], policy: &Policy) -> Option<Vec<ChunkMeta>> {
     (0..inside.len()).find_map(|first| {
         let mut set = closed(vec![inside[first]], all);
+        let mut is_whole = !policy.is_filling;
         for next in &inside[first + 1..] {
             if set.contains(next) {
                 continue;
@@ -146,15 +153,16 @@ fn pack(inside: &[ChunkMeta], all: &[ChunkMeta], policy: &Policy) -> Option<Vec<
             larger.push(*next);
             let larger = closed(larger, all);
             if rows(&larger) > policy.rows_max || samples(&larger) > policy.samples_max {
+                is_whole = true;
                 break;
             }
             set = larger;
         }
-        (set.len() >= 2 && samples(&set) <= policy.samples_max).then_some(set)
+        (is_whole && set.len() >= 2 && samples(&set) <= policy.samples_max).then_some(set)
     })
 }
 
-/// In an unfinished window: the newest chunks, each older one only when those after it are as large together, so that
+/// In any other window: the newest chunks, each older one only when those after it are as large together, so that
 /// a row is written again about as often as its chunk doubles.
 fn newest(inside: &[ChunkMeta], all: &[ChunkMeta], policy: &Policy) -> Option<Vec<ChunkMeta>> {
     let mut set: Vec<ChunkMeta> = Vec::new();
@@ -237,14 +245,24 @@ mod tests {
             hour: Keep::days(1_000_000),
             ..Retention::default()
         };
-        Policy { retention, rows_max: 100, samples_max: 200, fan_in: 4, settle_ms: HOUR }
+        Policy { retention, rows_max: 100, samples_max: 200, fan_in: 4, settle_ms: HOUR, is_filling: false }
     }
 
     #[track_caller]
     fn check(chunks: &str, now: &str, expected: &str) {
+        check_with(&small(), chunks, now, expected);
+    }
+
+    #[track_caller]
+    fn check_filling(chunks: &str, now: &str, expected: &str) {
+        check_with(&Policy { is_filling: true, ..small() }, chunks, now, expected);
+    }
+
+    #[track_caller]
+    fn check_with(policy: &Policy, chunks: &str, now: &str, expected: &str) {
         let chunks: Vec<ChunkMeta> =
             chunks.split(',').filter(|c| !c.trim().is_empty()).map(parse_chunk).collect();
-        let work = choose(&chunks, &small(), parse_time(now));
+        let work = choose(&chunks, policy, parse_time(now));
         assert_eq!(work.map_or("nothing".to_string(), |w| w.to_string()), expected);
     }
 
@@ -268,6 +286,21 @@ mod tests {
     fn days_stay_apart() {
         check("raw 22:00..24:00 #1, raw 24:00..26:00 #2", "99:00", "nothing");
         check("raw 22:00..24:00 #1, raw 24:00..26:00 #2, raw 26:00..28:00 #3", "99:00", "merge #2 #3 in raw");
+    }
+
+    #[test]
+    fn a_finished_day_that_is_being_filled_merges_when_a_chunk_is_full() {
+        let two = "raw 00:00..02:00 #1 x40, raw 02:00..04:00 #2 x40";
+        check_filling(two, "99:00", "nothing");
+        check_filling(&format!("{two}, raw 04:00..06:00 #3 x20"), "99:00", "nothing");
+        check_filling(&format!("{two}, raw 04:00..06:00 #3 x21"), "99:00", "merge #1 #2 in raw");
+        check_filling("raw 00:00..02:00 #1 x90, raw 02:00..04:00 #2 x20", "99:00", "nothing");
+    }
+
+    #[test]
+    fn a_finished_day_that_is_being_filled_merges_when_many_small_ones_have_come() {
+        let four = "raw 00:00..01:00 #1, raw 01:00..02:00 #2, raw 02:00..03:00 #3, raw 03:00..04:00 #4";
+        check_filling(four, "99:00", "merge #1 #2 #3 #4 in raw");
     }
 
     #[test]

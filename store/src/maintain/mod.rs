@@ -23,6 +23,9 @@ use std::sync::atomic::Ordering;
 /// Without a seal in between everything is looked through this often, milliseconds.
 const LOOK_EVERY_MS: i64 = 10 * 60_000;
 
+/// While generations are sealed at shorter distances than this, finished windows count as being filled. Milliseconds.
+const QUIET_MS: i64 = 10_000;
+
 /// Pieces of work of one kind in one go at most; what is left then is done in the next.
 const WORK_MAX: usize = 1_000;
 
@@ -37,7 +40,7 @@ pub enum Ask {
 /// Runs until there is no sender.
 pub fn run(shared: &Shared, asks: &Receiver<Ask>) {
     let maintain = Maintain { shared, encoder: RefCell::new(Encoder::new(Effort::Compact)) };
-    let (mut looked_ms, mut sealed) = (None::<Timestamp>, 0);
+    let (mut looked_ms, mut sealed_ms, mut sealed) = (None::<Timestamp>, None::<Timestamp>, 0);
     while let Ok(ask) = asks.recv() {
         let (now, waiting) = match ask {
             Ask::Tick(now) => (now, None),
@@ -46,15 +49,23 @@ pub fn run(shared: &Shared, asks: &Receiver<Ask>) {
         if let Err(error) = shared.scrub() {
             tracing::warn!("the files could not be scrubbed, will be tried again: {error}");
         }
-        let newest = shared.sealed_generation.load(Ordering::Acquire);
         // Also when the clock went back.
-        let due = looked_ms.is_none_or(|looked| (now - looked).abs() >= LOOK_EVERY_MS);
-        if due || newest != sealed || waiting.is_some() {
-            (looked_ms, sealed) = (Some(now), newest);
-            if let Err(error) = maintain.everything(now) {
-                // Nothing is lost by tidying up later.
-                tracing::warn!("maintenance failed, will be tried again: {error}");
-            }
+        let is_past = |since: Timestamp, ms: i64| (now - since).abs() >= ms;
+        let newest = shared.sealed_generation.load(Ordering::Acquire);
+        let has_sealed = newest != sealed;
+        let is_quiet = !has_sealed && sealed_ms.is_some_and(|at| is_past(at, QUIET_MS));
+        let is_due = waiting.is_some() || looked_ms.is_none_or(|at| is_past(at, LOOK_EVERY_MS));
+        if has_sealed {
+            (sealed, sealed_ms) = (newest, Some(now));
+        }
+        if is_quiet || is_due {
+            (looked_ms, sealed_ms) = (Some(now), None);
+        }
+        if (has_sealed || is_quiet || is_due)
+            && let Err(error) = maintain.everything(now, !is_quiet && !is_due)
+        {
+            // Nothing is lost by tidying up later.
+            tracing::warn!("maintenance failed, will be tried again: {error}");
         }
         drop(waiting);
     }
@@ -76,12 +87,13 @@ enum Read {
 }
 
 impl Maintain<'_> {
-    fn everything(&self, now: Timestamp) -> Result<()> {
+    fn everything(&self, now: Timestamp, is_filling: bool) -> Result<()> {
+        let policy = || Policy { is_filling, ..self.shared.policy() };
         let mut changed = false;
         for stream in self.shared.registry.ids() {
             changed |= self.repeat(|this| {
                 let chunks = this.chunks(stream)?;
-                Ok(choose(&chunks, &this.shared.policy(), now))
+                Ok(choose(&chunks, &policy(), now))
             })?;
         }
         for total in self.shared.chunks.tiers() {
@@ -92,7 +104,7 @@ impl Maintain<'_> {
             changed |= self.repeat(|this| {
                 let oldest = this.shared.chunks.oldest(tier)?;
                 let bytes = this.shared.chunks.bytes(tier);
-                Ok(choose_for_bytes(tier, bytes, &oldest, &this.shared.policy(), now))
+                Ok(choose_for_bytes(tier, bytes, &oldest, &policy(), now))
             })?;
         }
         for tier in Tier::ALL {
