@@ -4,6 +4,7 @@
 //! A generation that is closed goes on being read until its chunks are committed.
 
 use crate::tail::StoredBatch;
+use crate::tail::group::StoredColumn;
 use crate::types::{DeviceId, Kind, Presence, TimeRange, Timestamp};
 use parking_lot::RwLock;
 use std::collections::HashMap;
@@ -94,20 +95,27 @@ impl Buffer {
     fn push(&mut self, batch: &StoredBatch) {
         let at = self.t_ms.len();
         self.t_ms.extend_from_slice(&batch.t_ms);
-        for column in &batch.columns {
-            let place = *self.places.entry(column.metric).or_insert_with(|| {
-                self.columns.push(BufferColumn {
-                    metric: column.metric,
-                    kind: column.kind,
-                    values: Vec::new(),
-                    present: Vec::new(),
-                });
-                self.columns.len() - 1
-            });
+        for (i, column) in batch.columns.iter().enumerate() {
+            // Mostly a device says the same metrics in the same order.
+            let same_place = self.columns.get(i).is_some_and(|kept| kept.metric == column.metric);
+            let place = if same_place { i } else { self.place(column) };
             let kept = &mut self.columns[place];
             kept.kind = column.kind;
             kept.push(at, &column.values, &column.present);
         }
+    }
+
+    /// The place of a column, a new one if need be.
+    fn place(&mut self, column: &StoredColumn) -> usize {
+        *self.places.entry(column.metric).or_insert_with(|| {
+            self.columns.push(BufferColumn {
+                metric: column.metric,
+                kind: column.kind,
+                values: Vec::new(),
+                present: Vec::new(),
+            });
+            self.columns.len() - 1
+        })
     }
 
     /// Appends the values of one metric within a range, in the order they came.

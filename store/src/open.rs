@@ -140,6 +140,7 @@ pub fn open(options: Options, now: Timestamp) -> Result<Store> {
         commands: queue,
         to_seal,
         to_record,
+        given_to_record: 0,
         waiting: Vec::new(),
         scrub_to: None,
     };

@@ -8,7 +8,7 @@ use crate::meta::Record;
 use crate::seal;
 use crate::shared::Shared;
 use crate::writer::ToSeal;
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, TryRecvError};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,10 @@ const RECORD_BYTES_FULL: usize = 256 << 10;
 
 /// The time from one commit of the recorder to the next at least: each syncs the disk, and nobody waits for it.
 const RECORD_WINDOW: Duration = Duration::from_millis(20);
+
+/// The same where nothing but filled-in ranges is to be written down: when devices send what they kept, each report
+/// lengthens a range, and a range takes as long to write however much longer it became.
+const FILLED_WINDOW: Duration = Duration::from_millis(200);
 
 /// Pause before a failed step is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -60,18 +64,24 @@ fn seal_one(shared: &Shared, generation: &Generation) -> Result<()> {
 pub fn run_recorder(shared: &Shared, records: &Receiver<Record>) {
     let mut recorded: Option<Instant> = None;
     while let Ok(mut record) = records.recv() {
-        if !record.is_empty() {
+        // What comes meanwhile takes one commit together, and so one sync.
+        while record.bytes() < RECORD_BYTES_FULL {
+            match records.try_recv() {
+                Ok(later) => {
+                    record.append(later);
+                    continue;
+                }
+                Err(TryRecvError::Disconnected) => break,
+                Err(TryRecvError::Empty) => {}
+            }
             // The first after a pause at once; what comes one after the other waits for company.
-            let since = recorded.map_or(RECORD_WINDOW, |at| at.elapsed());
-            std::thread::sleep(RECORD_WINDOW.saturating_sub(since));
-        }
-        // What came meanwhile takes one commit together, and so one sync.
-        let mut bytes = record.bytes();
-        while bytes < RECORD_BYTES_FULL
-            && let Ok(later) = records.try_recv()
-        {
-            bytes += later.bytes();
-            record.append(later);
+            let since = recorded.map_or(FILLED_WINDOW, |at| at.elapsed());
+            let left = window(&record).saturating_sub(since);
+            if left.is_zero() {
+                break;
+            }
+            // Often enough to empty the queue, which has room for some.
+            std::thread::sleep(left.min(RECORD_WINDOW));
         }
         let step = || {
             let result = record_one(shared, &record);
@@ -84,6 +94,17 @@ pub fn run_recorder(shared: &Shared, records: &Receiver<Record>) {
         if !record.is_empty() {
             recorded = Some(Instant::now());
         }
+    }
+}
+
+/// How long a record waits for company.
+fn window(record: &Record) -> Duration {
+    if record.is_empty() {
+        Duration::ZERO
+    } else if record.is_of_the_past() {
+        FILLED_WINDOW
+    } else {
+        RECORD_WINDOW
     }
 }
 

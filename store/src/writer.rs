@@ -61,6 +61,8 @@ pub struct Writer {
     pub commands: Receiver<Command>,
     pub to_seal: Sender<ToSeal>,
     pub to_record: Sender<meta::Record>,
+    /// The newest group that the recorder was given.
+    pub given_to_record: i64,
     /// Who waits for the next seal, while another is going on.
     pub waiting: Vec<Sender<()>>,
     /// Groups up to this number may hold bytes of a deleted device.
@@ -235,10 +237,22 @@ impl Writer {
         for (reply, receipt) in group.replies {
             reply(Ok(receipt));
         }
-        // There was room, see above, and nobody else sends. An error means that the recorder ended because the store
+        self.hand_over(id, record);
+        self.shared.notify();
+    }
+
+    /// Gives the recorder what is to be written down of a group.
+    fn hand_over(&mut self, group: i64, record: meta::Record) {
+        let recorded = &self.shared.recorded_group;
+        if record.is_empty() && recorded.load(Ordering::Acquire) >= self.given_to_record {
+            // Samples alone, as mostly, and the recorder has nothing left to do: it need not be woken to hear that.
+            recorded.store(group, Ordering::Release);
+            return;
+        }
+        self.given_to_record = group;
+        // There was room, see `commit`, and nobody else sends. An error means that the recorder ended because the store
         // closes: the tail has it all.
         let _ = self.to_record.send(record);
-        self.shared.notify();
     }
 
     /// Not only after a commit: while another generation is sealed this one cannot be closed, may fill up meanwhile, and

@@ -30,7 +30,12 @@ pub struct Record {
 impl Record {
     /// Nothing to be written down.
     pub fn is_empty(&self) -> bool {
-        self.logs.is_empty() && self.usage.is_empty() && self.happenings.is_empty() && self.filled.is_empty()
+        self.is_of_the_past() && self.filled.is_empty()
+    }
+
+    /// Nothing but ranges that were filled in: nobody waits to see them.
+    pub fn is_of_the_past(&self) -> bool {
+        self.logs.is_empty() && self.usage.is_empty() && self.happenings.is_empty()
     }
 
     /// About how many bytes it takes to write it down.
