@@ -72,7 +72,9 @@ pub(crate) fn admit(report: Report, parse_faults: Vec<Fault>, now: Timestamp, po
         parse_faults.into_iter().partition(|fault| fault.row.is_some());
     admitted.rejected = faults.len() as u32;
 
-    let verdicts = judge_rows(&report.rows, now, policy);
+    let as_sent =
+        report.rows.columns.iter().all(|column| matches!(canonical(&column.name), Ok(Cow::Borrowed(_))));
+    let verdicts = judge_rows(&report.rows, as_sent, now, policy);
     let bad = verdicts.iter().enumerate().filter_map(|(row, verdict)| Some((row as u32, (*verdict)?)));
     let mut found: Vec<Fault> = bad
         .clone()
@@ -88,7 +90,7 @@ pub(crate) fn admit(report: Report, parse_faults: Vec<Fault>, now: Timestamp, po
     faults.append(&mut found);
     faults.sort_by_key(|fault| fault.row);
 
-    admitted.rows = keep_rows(report.rows, &verdicts);
+    admitted.rows = keep_rows(report.rows, as_sent, &verdicts);
     admitted.usage = admit_each(report.usage, "usage", &mut others, |event| usage(event, now, policy));
     admitted.logs = admit_each(report.logs, "logs", &mut others, |line| log(line, now, policy));
     admitted.states = states(report.states, &mut others);
@@ -132,14 +134,15 @@ impl Verdict {
     }
 }
 
-fn judge_rows(rows: &wire::Rows, now: Timestamp, policy: &Policy) -> Vec<Option<Verdict>> {
+/// `as_sent`: every column's name is canonical as it is.
+fn judge_rows(rows: &wire::Rows, as_sent: bool, now: Timestamp, policy: &Policy) -> Vec<Option<Verdict>> {
     let newest = now.saturating_add(policy.future_ms_max);
     let oldest = now.saturating_sub(policy.age_ms_max);
     // Mostly nothing is wrong, which is seen faster by whole columns than by rows.
     if rows.t_ms.iter().all(|t| (oldest..=newest).contains(t))
         && rows.columns.iter().any(|column| column.present == wire::Presence::All)
+        && as_sent
         && rows.columns.iter().all(|column| column.values.iter().all(|value| value.is_finite()))
-        && rows.columns.iter().all(|column| canonical(&column.name).is_ok())
     {
         return vec![None; rows.len()];
     }
@@ -174,18 +177,19 @@ fn judge_rows(rows: &wire::Rows, now: Timestamp, policy: &Policy) -> Vec<Option<
 }
 
 /// The rows without a verdict, under canonical names. Of two spellings of one name the later value counts.
-fn keep_rows(rows: wire::Rows, verdicts: &[Option<Verdict>]) -> store::Rows {
+fn keep_rows(rows: wire::Rows, as_sent: bool, verdicts: &[Option<Verdict>]) -> store::Rows {
     let kept: Vec<usize> = (0..verdicts.len()).filter(|&row| verdicts[row].is_none()).collect();
     let all = kept.len() == verdicts.len();
     let mut out = store::Rows::default();
     // As they were sent no two names are the same; only one that is spelt anew can meet another.
-    let respelt = |column: &wire::Column| matches!(canonical(&column.name), Ok(Cow::Owned(_)));
-    let mut numbers: Option<HashMap<String, usize>> = rows.columns.iter().any(respelt).then(HashMap::new);
+    let mut numbers: Option<HashMap<String, usize>> = (!as_sent).then(HashMap::new);
     for mut column in rows.columns {
-        match canonical(&column.name) {
-            Ok(Cow::Borrowed(_)) => {}
-            Ok(Cow::Owned(respelt)) => column.name = respelt,
-            Err(_) => continue,
+        if !as_sent {
+            match canonical(&column.name) {
+                Ok(Cow::Borrowed(_)) => {}
+                Ok(Cow::Owned(respelt)) => column.name = respelt,
+                Err(_) => continue,
+            }
         }
         let kind = match column.kind {
             wire::Kind::Gauge => store::Kind::Gauge,

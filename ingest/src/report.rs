@@ -1,5 +1,6 @@
 //! `POST /api/v1/report`: one report as a frame or as JSON.
 
+use bytes::Bytes;
 use front::{ApiError, Peer, Request, Response};
 use http::{HeaderMap, StatusCode};
 use store::{Batch, DeviceId, Origin, Receipt, Timestamp};
@@ -13,6 +14,9 @@ use crate::serve::Ingest;
 
 /// Bodies larger than this are decoded off the async threads.
 const INLINE_DECODE_BYTES_MAX: usize = 64 << 10;
+
+/// Frames up to this size are copied out of their connection's buffer.
+const COPY_BYTES_MAX: usize = 4 << 10;
 
 /// Code of the [`Fault`] that says that columns were left out.
 const FAULT_TOO_MANY_METRICS: &str = "too_many_metrics";
@@ -46,7 +50,7 @@ async fn of_device(
     let stated_ms = taken.batch.interval_ms;
     let mut ack = taken.ack;
     // Nothing of it was left out, so the frame says the same and is kept as it came.
-    let frame = (format == Format::Frame && ack.rejected == 0 && ack.faults.is_empty()).then_some(body);
+    let frame = (format == Format::Frame && ack.rejected == 0 && ack.faults.is_empty()).then(|| kept(body));
     let receipt = ingest.submit(taken.batch, frame).await?;
     note_refused(&mut ack, &receipt);
     // What the device says of its interval is not overruled; one that says nothing learns what it is judged by.
@@ -56,6 +60,12 @@ async fn of_device(
         .div_ceil(1_000);
     ack.live = ingest.store.is_watched(device, now);
     Ok(front::json(StatusCode::OK, &ack))
+}
+
+/// A frame that outlives its request. A short one is a piece of its connection's buffer, which takes in the next request
+/// when nobody holds a piece of it any more, and is made anew otherwise.
+fn kept(frame: Bytes) -> Bytes {
+    if frame.len() <= COPY_BYTES_MAX { Bytes::copy_from_slice(&frame) } else { frame }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use front::{ApiError, Buckets, Limits, Peer, Rate, Request, Response, Transport}
 use http::{HeaderMap, Method, StatusCode};
 use store::{Batch, DeviceId, Receipt, Rejected, Store, Timestamp};
 use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admit::Policy;
 use crate::in_flight::{Full, InFlight, Ticket};
@@ -89,12 +89,31 @@ impl Options {
 /// Serves the port until `stop` holds `true`, then finishes what is under way.
 pub async fn run(listener: TcpListener, store: Arc<Store>, options: Options, stop: watch::Receiver<bool>) {
     let (limits, transport) = (options.limits.clone(), options.transport.clone());
-    let ingest = Arc::new(Ingest::new(store, options));
+    let (answered, answers) = mpsc::unbounded_channel();
+    // Ends with `answered`: when the last request is answered and the store has nothing more to say.
+    tokio::spawn(pass_on(answers));
+    let ingest = Arc::new(Ingest::new(store, options, answered));
     let handler = move |request, peer| {
         let ingest = ingest.clone();
         async move { ingest.handle(request, peer).await }
     };
     front::serve(listener, limits, transport, handler, stop).await;
+}
+
+/// What the store says of a report, and to whom.
+type Answered = (oneshot::Sender<Result<Receipt, Rejected>>, Result<Receipt, Rejected>);
+
+/// Passes on what the store says, all of a commit at once and from within the runtime: if the writer's thread woke each
+/// request by itself, each would go through the runtime's shared queue and mostly wake a thread of it.
+async fn pass_on(mut answers: mpsc::UnboundedReceiver<Answered>) {
+    // No more than the requests that are taken in at once.
+    let mut some = Vec::new();
+    while answers.recv_many(&mut some, usize::MAX).await > 0 {
+        for (reply, result) in some.drain(..) {
+            // Nobody waits any more when the client went away.
+            let _ = reply.send(result);
+        }
+    }
 }
 
 /// Answers the requests of the port.
@@ -107,13 +126,16 @@ pub struct Ingest {
     enrolling: Buckets<IpAddr>,
     enrolling_total: Buckets<()>,
     in_flight: Arc<InFlight>,
+    /// Bounded by `in_flight`.
+    answered: mpsc::UnboundedSender<Answered>,
 }
 
 impl Ingest {
     /// Answers from this store.
-    pub fn new(store: Arc<Store>, options: Options) -> Ingest {
+    fn new(store: Arc<Store>, options: Options, answered: mpsc::UnboundedSender<Answered>) -> Ingest {
         Ingest {
             store,
+            answered,
             failures: Buckets::new(options.failures, FAILURE_ADDRESSES_MAX),
             reports: Buckets::new(options.reports, RATE_DEVICES_MAX),
             unreadable: Buckets::new(options.unreadable, RATE_DEVICES_MAX),
@@ -204,9 +226,10 @@ impl Ingest {
     /// Returns once `batch` is on disk, as the frame it came in if there is one.
     pub(crate) async fn submit(&self, batch: Batch, frame: Option<Bytes>) -> Result<Receipt, ApiError> {
         let (reply, receipt) = oneshot::channel();
+        let answered = self.answered.clone();
         let reply = Box::new(move |result| {
-            // Nobody waits any more when the client went away.
-            let _ = reply.send(result);
+            // The receiver ends after the last sender.
+            let _ = answered.send((reply, result));
         });
         match frame {
             Some(frame) => self.store.submit_frame(batch, frame, reply),

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::Limits;
 use crate::caps::Slot;
@@ -57,7 +57,9 @@ pub(crate) struct Socket<S> {
     inner: S,
     phase: Phase,
     header_timeout: Duration,
-    /// Runs while headers are on their way.
+    /// Until when the headers that are on their way must be here.
+    header_deadline: Option<Instant>,
+    /// Runs while the rest of them is waited for: mostly they come at once, without a timer.
     header_timer: Option<Pin<Box<Sleep>>>,
     write_timeout: Duration,
     write_bytes_min: usize,
@@ -75,6 +77,7 @@ impl<S> Socket<S> {
             inner,
             phase,
             header_timeout: limits.header_timeout,
+            header_deadline: None,
             header_timer: None,
             write_timeout: limits.write_timeout,
             write_bytes_min: limits.write_bytes_min,
@@ -84,15 +87,21 @@ impl<S> Socket<S> {
         }
     }
 
-    /// Ready when the headers are overdue.
-    fn poll_header_timer(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+    /// Ready when the headers are overdue; with `is_waiting` it wakes when they will be.
+    fn poll_header_timer(&mut self, cx: &mut Context<'_>, is_waiting: bool) -> Poll<io::Error> {
         if self.phase.0.load(Ordering::Relaxed) != HEAD {
-            self.header_timer = None;
+            (self.header_deadline, self.header_timer) = (None, None);
             return Poll::Pending;
         }
         let timeout = self.header_timeout;
-        let timer = self.header_timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
-        timer.as_mut().poll(cx).map(|()| timed_out("the headers did not arrive in time"))
+        let deadline = *self.header_deadline.get_or_insert_with(|| Instant::now() + timeout);
+        let is_overdue = if is_waiting {
+            let timer = self.header_timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+            timer.as_mut().poll(cx).is_ready()
+        } else {
+            Instant::now() >= deadline
+        };
+        if is_overdue { Poll::Ready(timed_out("the headers did not arrive in time")) } else { Poll::Pending }
     }
 
     /// Ready when the client reads too slowly.
@@ -129,11 +138,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
             // The first byte after an answer begins the next request, with a time of its own.
             let begins = this.phase.0.compare_exchange(IDLE, HEAD, Ordering::Relaxed, Ordering::Relaxed);
             if begins.is_ok() {
-                this.header_timer = None;
+                (this.header_deadline, this.header_timer) = (None, None);
             }
         }
         // Also after bytes came: a client that drips them never leaves a read pending for long.
-        match this.poll_header_timer(cx) {
+        match this.poll_header_timer(cx, read.is_pending()) {
             Poll::Ready(error) => Poll::Ready(Err(error)),
             Poll::Pending => read,
         }
