@@ -117,7 +117,8 @@ pub fn open(options: Options, now: Timestamp) -> Result<Store> {
     }
     finish_deletions(&shared)?;
     restore_latest(&shared)?;
-    let down_from_ms = shared.meta.note_alive(now)?;
+    // It notes that it is there once a minute; what it has heard since says that it was.
+    let down_from_ms = shared.meta.note_alive(now)?.max(shared.registry.last_heard_ms(now));
     let started = Happening {
         device: None,
         t_ms: now,

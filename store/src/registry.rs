@@ -331,6 +331,12 @@ impl Registry {
         self.devices.read().values().map(|d| d.view(dictionary)).collect()
     }
 
+    /// When any device was heard last, up to `now`.
+    pub fn last_heard_ms(&self, now: Timestamp) -> Option<Timestamp> {
+        let heard = self.devices.read();
+        heard.values().filter_map(|d| d.record.status.last_seen_ms).filter(|t| *t <= now).max()
+    }
+
     /// What is drawn of all devices.
     pub fn known(&self, now: Timestamp) -> Vec<Known> {
         let known = |device: &Device| Known {

@@ -71,6 +71,17 @@ fn a_restart_that_is_filled_in_leaves_no_sliver() {
 }
 
 #[test]
+fn a_server_that_was_killed_was_there_until_the_last_report() {
+    let rig = Rig::new(NOW);
+    // Without a tick nothing is noted that the server does at its end.
+    report(&rig, NOW + 50_000, NOW + 50_100);
+    let rig = rig.reopen(NOW + 10 * MINUTE);
+    let events = rig.store.events(&EventQuery { limit: 100, ..EventQuery::default() }).unwrap().entries;
+    let start = events.iter().find(|event| event.kind == "server_start").unwrap();
+    assert_eq!((start.t_ms, &start.detail["down_from_ms"]), (NOW + 10 * MINUTE, &(NOW + 50_100).into()));
+}
+
+#[test]
 fn a_hole_between_what_was_filled_in_stays_one() {
     let rig = Rig::new(NOW);
     let other = rig.store.add_device(profile("two"), [2; 32], NOW).unwrap();
