@@ -1,6 +1,7 @@
 //! What the agent says about itself: one line each, on standard error.
 
 use std::fmt;
+use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::calendar;
@@ -19,7 +20,8 @@ fn line(level: &str, message: &dyn fmt::Display) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     // A text from outside must not be able to write a line of its own or move the cursor.
     let message = message.to_string().replace(char::is_control, " ");
-    eprintln!("{} {level} {message}", timestamp(now));
+    // Where this cannot be written, as to a file on a full disk, the agent has more to do than to say so.
+    let _ = writeln!(std::io::stderr(), "{} {level} {message}", timestamp(now));
 }
 
 /// `2026-11-22T13:20:05Z` of Unix seconds.

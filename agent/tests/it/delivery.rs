@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -137,17 +138,22 @@ fn a_report_that_is_too_large_arrives_in_parts_and_a_bad_one_is_given_up() {
     assert_eq!(boot(&server.report()).1, 4);
 }
 
+/// An agent none of whose files may grow: to whoever writes it is as on a full disk.
+#[cfg(unix)]
+fn start_on_a_full_disk(home: &Path, url: &str, log: Stdio) -> Running {
+    let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).arg(agent(home).get_program()).args(["--server", url]).args(EACH_SECOND);
+    command.env_clear().env("HOME", home).env("API_KEY", "ocw_test").current_dir(home);
+    Running(command.stderr(log).spawn().unwrap())
+}
+
 #[cfg(unix)]
 #[test]
 fn a_full_disk_keeps_no_report_from_the_server() {
     let home = tempfile::tempdir().unwrap();
     let server = Server::start(&[]);
-    // No file may grow: to whoever writes it is as on a full disk.
-    let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"";
-    let mut command = Command::new("sh");
-    command.args(["-c", script]).arg(agent(home.path()).get_program()).args(["--server", &server.url]);
-    command.args(EACH_SECOND).env_clear().env("HOME", home.path()).env("API_KEY", "ocw_test");
-    let mut agent = Running(command.current_dir(&home).stderr(Stdio::piped()).spawn().unwrap());
+    let mut agent = start_on_a_full_disk(home.path(), &server.url, Stdio::piped());
     for seq in 0..3 {
         assert_eq!(boot(&server.report()).1, seq);
     }
@@ -155,6 +161,17 @@ fn a_full_disk_keeps_no_report_from_the_server() {
     let mut log = String::new();
     agent.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
     assert_eq!(log.matches("reports are kept in memory only").count(), 1, "{log}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_log_that_cannot_be_written_stops_nothing() {
+    let (home, log) = (tempfile::tempdir().unwrap(), tempfile::tempfile().unwrap());
+    let server = Server::start(&[]);
+    let _agent = start_on_a_full_disk(home.path(), &server.url, log.into());
+    for seq in 0..3 {
+        assert_eq!(boot(&server.report()).1, seq);
+    }
 }
 
 #[cfg(unix)]
