@@ -6,11 +6,11 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use windows_service::service::{
-    ServiceAccess, ServiceAction, ServiceActionType, ServiceControl, ServiceControlAccept,
+    Service, ServiceAccess, ServiceAction, ServiceActionType, ServiceControl, ServiceControlAccept,
     ServiceErrorControl, ServiceExitCode, ServiceFailureActions, ServiceFailureResetPeriod, ServiceInfo,
     ServiceStartType, ServiceState, ServiceStatus, ServiceType,
 };
@@ -26,6 +26,8 @@ use crate::{log, run};
 
 /// How long a stop may take.
 const STOP_MAX: Duration = Duration::from_secs(10);
+/// Time between two looks at one that stops.
+const STOP_LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long Windows waits before it starts the service again after it failed.
 const RESTART_AFTER: Duration = Duration::from_secs(5);
 
@@ -65,7 +67,7 @@ pub fn install(
     let service = match manager.open_service(NAME, access) {
         Ok(service) => {
             // It is there already: it gets this program and these arguments, and is started anew.
-            let _ = service.stop();
+            stop(&service);
             service.change_config(&info).context("the service cannot be changed")?;
             service
         }
@@ -109,14 +111,26 @@ fn manager(access: ServiceManagerAccess) -> anyhow::Result<ServiceManager> {
         .context("Windows does not give access to its services: use a terminal of an administrator")
 }
 
+/// Stops the service and waits for its end: Windows starts none that is still stopping. One that does not run cannot be
+/// stopped, and is as good as stopped.
+fn stop(service: &Service) {
+    let deadline = Instant::now() + STOP_MAX;
+    let mut status = service.stop();
+    while status.is_ok_and(|status| status.current_state != ServiceState::Stopped)
+        && Instant::now() < deadline
+    {
+        std::thread::sleep(STOP_LOOK_EVERY);
+        status = service.query_status();
+    }
+}
+
 /// Takes the service out.
 pub fn uninstall(_: &Surroundings) -> anyhow::Result<()> {
     let manager = manager(ServiceManagerAccess::CONNECT)?;
     let access = ServiceAccess::QUERY_STATUS | ServiceAccess::STOP | ServiceAccess::DELETE;
     let service =
         manager.open_service(NAME, access).with_context(|| format!("there is no service {NAME}"))?;
-    // One that does not run cannot be stopped, and is as good as stopped.
-    let _ = service.stop();
+    stop(&service);
     service.delete().context("the service cannot be removed")?;
     println!("Removed the service {NAME}.");
     println!("The program, its settings and reports that were not sent are left as they are.");
