@@ -145,9 +145,12 @@ fn real_state_folders_give_exactly_their_figures() {
     ];
     for (archive, events, tokens, cost_usd) in cases {
         let mut device = Device::new();
+        // Not every tar knows the compression.
+        let (packed, plain) = (Path::new(&fixtures).join(archive), device.home.path().join("state.tar"));
+        fs::write(&plain, zstd::decode_all(fs::File::open(packed).unwrap()).unwrap()).unwrap();
         let mut tar = std::process::Command::new("tar");
-        tar.args(["-I", "zstd", "-xf"]).arg(Path::new(&fixtures).join(archive));
-        assert!(tar.arg("-C").arg(device.home.path()).status().unwrap().success(), "{archive}");
+        tar.arg("-xf").arg(&plain).arg("-C").arg(device.home.path());
+        assert!(tar.status().unwrap().success(), "{archive}");
         check(&mut device, events, tokens, cost_usd);
     }
 }
