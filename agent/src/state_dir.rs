@@ -1,7 +1,7 @@
 //! The agent's own folder, held by one agent at a time.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -74,7 +74,13 @@ fn open(path: &Path) -> std::io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)?;
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path.join("lock"))
+    let lock = path.join("lock");
+    let mut options = OpenOptions::new();
+    match options.read(true).write(true).create(true).truncate(false).open(&lock) {
+        // What is there can be sent all the same, and a disk that cannot be written to is worth a report.
+        Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => File::open(&lock).map_err(|_| error),
+        lock => lock,
+    }
 }
 
 fn take(mut lock: File, path: &Path) -> anyhow::Result<Held> {
