@@ -90,6 +90,15 @@ enum Trouble {
     NotTheServer,
 }
 
+/// How the waits between tries grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    /// The server may be overloaded, or will not get better soon.
+    Slower,
+    /// There is no server at the moment. How long it is away says nothing about how busy it will be.
+    Steady,
+}
+
 /// Decides, and remembers what it takes to decide.
 #[derive(Clone, Debug)]
 pub struct Uplink {
@@ -122,37 +131,37 @@ impl Uplink {
         let (status, retry_after, body) = match outcome {
             Outcome::Nobody(error) => {
                 let say = || format!("the server cannot be reached: {error}");
-                return self.look_again(Trouble::Unreachable, None, random, say);
+                return self.retry(Trouble::Unreachable, Pace::Steady, None, random, say);
             }
             Outcome::Failed(error) => {
                 let say = || format!("the server cannot be reached: {error}");
-                return self.retry(Trouble::Unreachable, None, random, say);
+                return self.retry(Trouble::Unreachable, Pace::Slower, None, random, say);
             }
             Outcome::Answered { status, retry_after, body } => (*status, *retry_after, body.as_slice()),
         };
         match status {
             200 => match serde_json::from_slice::<Ack>(body) {
                 Ok(ack) => self.acknowledged(&ack),
-                Err(_) => self.retry(Trouble::NotTheServer, Some(BACKOFF_WRONG), random, || {
+                Err(_) => self.retry(Trouble::NotTheServer, Pace::Slower, Some(BACKOFF_WRONG), random, || {
                     "the answer is not an OpenClaw Watch server's; is the address right?".into()
                 }),
             },
             400 | 422 => self.settled(Fate::Drop, Some(format!("{}; this report is dropped", refusal(status, body)))),
             413 => self.settled(Fate::Split, None),
-            401 => self.retry(Trouble::Key, Some(BACKOFF_WRONG), random, || {
+            401 => self.retry(Trouble::Key, Pace::Slower, Some(BACKOFF_WRONG), random, || {
                 "the server does not know this device key (401); set the key that the page shows for this \
                  device. Reports are kept and tried again"
                     .into()
             }),
             // A proxy that finds no server behind it.
-            502 => self.look_again(Trouble::Busy, retry_after, random, || refusal(status, body)),
+            502 => self.retry(Trouble::Busy, Pace::Steady, retry_after, random, || refusal(status, body)),
             408 | 429 | 500..=599 => {
-                self.retry(Trouble::Busy, retry_after, random, || refusal(status, body))
+                self.retry(Trouble::Busy, Pace::Slower, retry_after, random, || refusal(status, body))
             }
-            300..=399 => self.retry(Trouble::NotTheServer, Some(BACKOFF_WRONG), random, || {
+            300..=399 => self.retry(Trouble::NotTheServer, Pace::Slower, Some(BACKOFF_WRONG), random, || {
                 format!("the server points to another address ({status}), which is not followed: set the right one")
             }),
-            _ => self.retry(Trouble::NotTheServer, Some(BACKOFF_WRONG), random, || {
+            _ => self.retry(Trouble::NotTheServer, Pace::Slower, Some(BACKOFF_WRONG), random, || {
                 format!("{}; is the address an OpenClaw Watch server's?", refusal(status, body))
             }),
         }
@@ -178,40 +187,23 @@ impl Uplink {
         Decision { fate, wait: Duration::ZERO, live: false, say }
     }
 
-    /// The server may be overloaded, or will not get better soon: less often each time.
     fn retry(
         &mut self,
         trouble: Trouble,
+        pace: Pace,
         at_least: Option<Duration>,
         random: u32,
         say: impl FnOnce() -> String,
     ) -> Decision {
-        let wait = backoff(self.failures, BACKOFF_MAX, random);
-        (self.absences, self.failures) = (0, self.failures.saturating_add(1));
-        self.keep(trouble, wait, at_least, say)
-    }
-
-    /// There is no server at the moment. How long it is away says nothing about how busy it will be.
-    fn look_again(
-        &mut self,
-        trouble: Trouble,
-        at_least: Option<Duration>,
-        random: u32,
-        say: impl FnOnce() -> String,
-    ) -> Decision {
-        let wait = backoff(self.absences, self.absent_max, random);
-        self.absences = self.absences.saturating_add(1);
-        self.keep(trouble, wait, at_least, say)
-    }
-
-    fn keep(
-        &mut self,
-        trouble: Trouble,
-        wait: Duration,
-        at_least: Option<Duration>,
-        say: impl FnOnce() -> String,
-    ) -> Decision {
-        let wait = wait.max(at_least.unwrap_or_default().min(RETRY_AFTER_MAX));
+        let (tries, longest) = match pace {
+            Pace::Slower => (&mut self.failures, BACKOFF_MAX),
+            Pace::Steady => (&mut self.absences, self.absent_max),
+        };
+        let wait = backoff(*tries, longest, random).max(at_least.unwrap_or_default().min(RETRY_AFTER_MAX));
+        *tries = tries.saturating_add(1);
+        if pace == Pace::Slower {
+            self.absences = 0;
+        }
         let news = self.trouble.replace(trouble) != Some(trouble);
         Decision { fate: Fate::Keep, wait, live: false, say: news.then(say) }
     }
