@@ -1,7 +1,7 @@
 /** Which rows of a long list are worth being in the page: those in sight and some around them. */
 
 /** Rows within this distance of the window are kept, so that scrolling meets no blank. */
-export const AROUND_PX = 600;
+export const AROUND_PX = 400;
 
 /** Lists up to this length are in the page as a whole: the browser's own search finds everything. */
 export const WHOLE_ROWS_MAX = 60;
