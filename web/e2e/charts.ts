@@ -2,21 +2,20 @@
 
 import type { Request } from 'playwright-core';
 import { equal, eventually, holds } from './checks';
-import { DEVICE, LINE_PIXELS_MIN, REPORT_MS_MAX, STEP_MS_MAX, at, rowOf, type Stage } from './stage';
+import { DEVICE, LINE_PIXELS_MIN, REPORT_MS_MAX, STEP_MS_MAX, at, pathOf, rowOf, type Stage } from './stage';
 import { colouredPixels } from './watch';
 
 /** Long enough for the page to have laid itself out before. */
 const FIGURES_LATE_MS = 700;
 
-export async function charts({ checks, page, shoot }: Stage): Promise<void> {
+export async function charts({ checks, server, page, shoot }: Stage): Promise<void> {
   await checks.run('the device page draws its charts, those below the window too', async () => {
     await rowOf(page, DEVICE).getByRole('link').click();
     await page.getByRole('heading', { name: DEVICE, level: 1 }).waitFor();
-    // In a quarter of an hour a second is about a pixel wide, so that a few reports make a line.
-    await page.locator('label', { has: page.locator(at('range-15m')) }).click();
     // One more at the end, far below the window, and figures that arrive when that is known: it is drawn all the same.
     await page.route('**/api/v1/query?*', (route) => setTimeout(() => void route.continue(), FIGURES_LATE_MS));
-    await page.goto(`${page.url()}&metric=memory_used`);
+    // In a quarter of an hour a second is about a pixel wide, so that a few reports make a line.
+    await page.goto(`${server.web}${pathOf(page)}?range=15m&metric=memory_used`);
     const drawn = await eventually(
       async () => {
         const pixels = await colouredPixels(page, '.plot canvas');
@@ -24,9 +23,8 @@ export async function charts({ checks, page, shoot }: Stage): Promise<void> {
       },
       REPORT_MS_MAX,
       'six charts with lines, or more',
-    );
+    ).finally(() => page.unroute('**/api/v1/query?*'));
     console.log(`      ${drawn.length} charts`);
-    await page.unroute('**/api/v1/query?*');
     equal(await page.evaluate(() => window.scrollY), 0, 'scrolled to');
     await shoot('device');
   });

@@ -173,6 +173,7 @@ export const common = {
   concern: {
     title: 'Needs a look',
     disk: '{disk} {percent} % full',
+    disk_main: 'Disk {percent} % full',
     memory: 'Memory {percent} % full',
     cron_failing: '{n} cron job fails | {n} cron jobs fail',
     cron_late: '{n} cron job is late | {n} cron jobs are late',

@@ -56,6 +56,7 @@ export const pages = {
   },
   tokens: {
     title: 'Tokens',
+    coverage: 'Token usage: {state}',
     today: 'Today',
     yesterday: 'Yesterday',
     month: 'This month',

@@ -175,7 +175,8 @@ export const common: Translated<typeof english> = {
   },
   concern: {
     title: '需要留意',
-    disk: '{disk}已用 {percent} %',
+    disk: '{disk} 已用 {percent} %',
+    disk_main: '磁盘已用 {percent} %',
     memory: '内存已用 {percent} %',
     cron_failing: '{n} 个定时任务失败 | {n} 个定时任务失败',
     cron_late: '{n} 个定时任务超时未运行 | {n} 个定时任务超时未运行',

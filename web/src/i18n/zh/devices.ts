@@ -211,7 +211,7 @@ export const devices: Translated<typeof english> = {
     slow_1: '设备连不上这台服务器。',
     slow_1_check: '在设备上打开 {url} ，应当返回 “ok”。否则请检查防火墙和 38889 端口。',
     slow_2: '代理程序没有运行。',
-    slow_2_check: '在设备上重新运行上面的命令并查看最后几行输出，或运行 openclaw-watch-agent once --print。',
+    slow_2_check: '在设备上重新运行安装命令并查看最后几行输出，或运行 openclaw-watch-agent once --print。',
     slow_3: '密钥没有复制完整。',
     slow_3_check: '这时代理程序会提示服务器不认识该密钥（401）。请用按钮重新复制命令。',
     how: '安装方式',

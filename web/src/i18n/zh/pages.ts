@@ -59,6 +59,7 @@ export const pages: Translated<typeof english> = {
   },
   tokens: {
     title: 'Token 用量',
+    coverage: 'Token 用量：{state}',
     today: '今天',
     yesterday: '昨天',
     month: '本月',
