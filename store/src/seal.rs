@@ -1,7 +1,7 @@
 //! Sealing: a closed generation becomes chunks and rollup chunks.
 
 use crate::chunk::{Chunk, ColumnIn, Effort, Encoder};
-use crate::chunk_table::{ChunkTable, NewChunk, Sealed, Snapshot, window_ms};
+use crate::chunk_table::{ChunkTable, NewChunk, Sealed, Snapshot, windows_ms};
 use crate::error::{Error, Result};
 use crate::head::Generation;
 use crate::layer::{Layer, settle};
@@ -104,7 +104,18 @@ pub fn new_chunks(
     rows: &Layer,
     encoder: &mut Encoder,
 ) -> Result<Vec<NewChunk>> {
-    let pieces = rows.pieces(window_ms(tier)).into_iter();
+    new_chunks_in(windows_ms(tier)[0], stream, tier, rows, encoder)
+}
+
+/// Settled rows as chunks that may each be as long as a window.
+pub fn new_chunks_in(
+    window_ms: i64,
+    stream: DeviceId,
+    tier: Tier,
+    rows: &Layer,
+    encoder: &mut Encoder,
+) -> Result<Vec<NewChunk>> {
+    let pieces = rows.pieces(window_ms).into_iter();
     pieces.map(|(times, columns)| new_chunk(stream, tier, times, &columns, encoder)).collect()
 }
 

@@ -1,7 +1,7 @@
 //! What maintenance has to do. Decided from what there is, the policy and the time alone.
 
 use crate::chunk::CHUNK_ROWS_MAX;
-use crate::chunk_table::{ChunkMeta, window_ms};
+use crate::chunk_table::{ChunkMeta, windows_ms};
 use crate::retention::Retention;
 use crate::types::{DeviceId, Tier, Timestamp};
 use std::fmt;
@@ -20,6 +20,8 @@ pub enum Work {
         tier: Tier,
         /// Their numbers.
         from: Vec<i64>,
+        /// What comes of them reaches over no border of windows of this length, milliseconds.
+        window_ms: i64,
     },
     /// Drop these chunks: their time is over.
     Drop {
@@ -38,7 +40,13 @@ impl fmt::Display for Work {
         };
         write!(f, "{word}")?;
         ids.iter().try_for_each(|id| write!(f, " #{id}"))?;
-        write!(f, " in {}", tier.as_str())
+        write!(f, " in {}", tier.as_str())?;
+        match self {
+            Work::Merge { tier, window_ms, .. } if *window_ms != windows_ms(*tier)[0] => {
+                write!(f, " within {} h", window_ms / 3_600_000)
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -57,6 +65,9 @@ pub struct Policy {
     pub retention: Retention,
     /// Rows that a merged chunk should not have more of.
     pub rows_max: usize,
+    /// The same for one that reaches over several of its tier's short windows: with more rows than this, longer chunks
+    /// are not smaller, and whoever asks for an hour would unpack more.
+    pub sparse_rows_max: usize,
     /// Samples that are taken up in one piece of work at most: about 32 bytes of memory each.
     pub samples_max: usize,
     /// Chunks of an unfinished window that are put together at least.
@@ -73,6 +84,7 @@ impl Default for Policy {
         Policy {
             retention: Retention::default(),
             rows_max: CHUNK_ROWS_MAX,
+            sparse_rows_max: CHUNK_ROWS_MAX / 2,
             samples_max: 4_000_000,
             fan_in: 8,
             settle_ms: 3 * 3_600_000,
@@ -91,9 +103,11 @@ pub fn choose(chunks: &[ChunkMeta], policy: &Policy, now: Timestamp) -> Option<W
             return Some(Work::Drop { tier, chunks: old });
         }
         chunks.sort_unstable_by_key(|c| (c.start_ms, c.id));
-        let from = merge(&chunks, window_ms(tier), policy, now)?;
-        let stream = chunks.first()?.stream;
-        Some(Work::Merge { stream, tier, from })
+        let from = merge(&chunks, windows_ms(tier), policy, now)?;
+        let window_ms = window_of(&from, windows_ms(tier));
+        let mut ids: Vec<i64> = from.iter().map(|c| c.id).collect();
+        ids.sort_unstable();
+        Some(Work::Merge { stream: from.first()?.stream, tier, from: ids, window_ms })
     })
 }
 
@@ -123,25 +137,39 @@ fn is_old(chunk: &ChunkMeta, policy: &Policy, now: Timestamp) -> bool {
     chunk.last_ms.saturating_add(spare_ms) < policy.retention.tier(chunk.tier).from_ms(now)
 }
 
-/// The numbers of chunks to merge, among those of one tier by time.
-fn merge(chunks: &[ChunkMeta], window_ms: i64, policy: &Policy, now: Timestamp) -> Option<Vec<i64>> {
-    let window = |c: &ChunkMeta| c.start_ms.div_euclid(window_ms);
-    chunks.chunk_by(|a, b| window(a) == window(b)).find_map(|inside| {
-        let end = (window(&inside[0]) + 1).saturating_mul(window_ms);
-        let finished = now.saturating_sub(policy.settle_ms) >= end;
-        let packed = if finished { pack(inside, chunks, policy) } else { None };
-        let is_open = !finished || policy.is_filling;
-        packed.or_else(|| if is_open { newest(inside, chunks, policy) } else { None }).map(|set| {
-            let mut ids: Vec<i64> = set.iter().map(|c| c.id).collect();
-            ids.sort_unstable();
-            ids
+/// Chunks to merge, among those of one tier by time: in the short windows first, which are finished first.
+fn merge(
+    chunks: &[ChunkMeta],
+    windows_ms: &[i64],
+    policy: &Policy,
+    now: Timestamp,
+) -> Option<Vec<ChunkMeta>> {
+    windows_ms.iter().enumerate().find_map(|(at, window_ms)| {
+        let is_short = at == 0;
+        let rows_max = if is_short { policy.rows_max } else { policy.sparse_rows_max };
+        let window = |c: &ChunkMeta| c.start_ms.div_euclid(*window_ms);
+        chunks.chunk_by(|a, b| window(a) == window(b)).find_map(|inside| {
+            let end = (window(&inside[0]) + 1).saturating_mul(*window_ms);
+            let finished = now.saturating_sub(policy.settle_ms) >= end;
+            let packed = if finished { pack(inside, chunks, rows_max, policy) } else { None };
+            let is_open = is_short && (!finished || policy.is_filling);
+            packed.or_else(|| if is_open { newest(inside, chunks, policy) } else { None })
         })
     })
 }
 
+/// The shortest windows that none of these chunks reaches over a border of, together.
+fn window_of(from: &[ChunkMeta], windows_ms: &[i64]) -> i64 {
+    let (start, last) = from
+        .iter()
+        .fold((i64::MAX, i64::MIN), |(start, last), c| (start.min(c.start_ms), last.max(c.last_ms)));
+    let holds = |window_ms: &&i64| start.div_euclid(**window_ms) == last.div_euclid(**window_ms);
+    *windows_ms.iter().find(holds).unwrap_or(&windows_ms[windows_ms.len() - 1])
+}
+
 /// In a finished window: the first neighbours that fit one chunk together, or that overlap; while it is being filled
 /// only as many as fill a chunk.
-fn pack(inside: &[ChunkMeta], all: &[ChunkMeta], policy: &Policy) -> Option<Vec<ChunkMeta>> {
+fn pack(inside: &[ChunkMeta], all: &[ChunkMeta], rows_max: usize, policy: &Policy) -> Option<Vec<ChunkMeta>> {
     (0..inside.len()).find_map(|first| {
         let mut set = closed(vec![inside[first]], all);
         let mut is_whole = !policy.is_filling;
@@ -152,7 +180,7 @@ fn pack(inside: &[ChunkMeta], all: &[ChunkMeta], policy: &Policy) -> Option<Vec<
             let mut larger = set.clone();
             larger.push(*next);
             let larger = closed(larger, all);
-            if rows(&larger) > policy.rows_max || samples(&larger) > policy.samples_max {
+            if rows(&larger) > rows_max || samples(&larger) > policy.samples_max {
                 is_whole = true;
                 break;
             }
@@ -245,7 +273,15 @@ mod tests {
             hour: Keep::days(1_000_000),
             ..Retention::default()
         };
-        Policy { retention, rows_max: 100, samples_max: 200, fan_in: 4, settle_ms: HOUR, is_filling: false }
+        Policy {
+            retention,
+            rows_max: 100,
+            sparse_rows_max: 50,
+            samples_max: 200,
+            fan_in: 4,
+            settle_ms: HOUR,
+            is_filling: false,
+        }
     }
 
     #[track_caller]
@@ -301,6 +337,29 @@ mod tests {
     fn a_finished_day_that_is_being_filled_merges_when_many_small_ones_have_come() {
         let four = "raw 00:00..01:00 #1, raw 01:00..02:00 #2, raw 02:00..03:00 #3, raw 03:00..04:00 #4";
         check_filling(four, "99:00", "merge #1 #2 #3 #4 in raw");
+    }
+
+    #[test]
+    fn days_of_few_rows_merge_when_eight_of_them_are_over() {
+        let two = "raw 00:00..24:00 #1 x20, raw 24:00..48:00 #2 x30";
+        check(two, "192:59", "nothing");
+        check(two, "193:00", "merge #1 #2 in raw within 192 h");
+        check("raw 00:00..24:00 #1 x20, raw 24:00..48:00 #2 x31", "999:00", "nothing");
+        check("raw 168:00..192:00 #1 x1, raw 192:00..216:00 #2 x1", "999:00", "nothing");
+    }
+
+    #[test]
+    fn a_late_row_goes_into_the_days_that_were_merged() {
+        let days = "raw 10:00..150:00 #7 x40";
+        check(&format!("{days}, raw 60:00..60:01 #8 x1"), "999:00", "merge #7 #8 in raw within 192 h");
+        check(&format!("{days}, raw 05:00..05:01 #8 x1"), "999:00", "merge #7 #8 in raw within 192 h");
+        check(&format!("{days}, raw 160:00..160:01 #8 x1"), "999:00", "merge #7 #8 in raw within 192 h");
+        check(&format!("{days}, raw 160:00..160:01 #8 x11"), "999:00", "nothing");
+        check(
+            "raw 10:00..150:00 #7 x50, raw 60:00..60:01 #8 x1",
+            "999:00",
+            "merge #7 #8 in raw within 192 h",
+        );
     }
 
     #[test]

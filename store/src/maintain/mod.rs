@@ -12,7 +12,7 @@ use crate::chunk::{Effort, Encoder};
 use crate::chunk_table::ChunkMeta;
 use crate::error::{Error, Result};
 use crate::layer::{Layer, settle};
-use crate::seal::new_chunks;
+use crate::seal::new_chunks_in;
 use crate::shared::Shared;
 use crate::types::{DeviceId, Tier, Timestamp};
 use crossbeam_channel::{Receiver, Sender};
@@ -170,12 +170,12 @@ impl Maintain<'_> {
     /// `false`: the chunks changed meanwhile; the next look sees them as they are.
     fn run(&self, work: Work) -> Result<bool> {
         match work {
-            Work::Merge { stream, tier, from } => self.merge(stream, tier, &from),
+            Work::Merge { stream, tier, from, window_ms } => self.merge(stream, tier, &from, window_ms),
             Work::Drop { chunks, .. } => self.shared.chunks.drop_chunks(&chunks).map(|()| true),
         }
     }
 
-    fn merge(&self, stream: DeviceId, tier: Tier, from: &[i64]) -> Result<bool> {
+    fn merge(&self, stream: DeviceId, tier: Tier, from: &[i64], window_ms: i64) -> Result<bool> {
         let read = self.shared.chunks.snapshot(|view| {
             let there: HashSet<i64> = view.chunks(stream, tier)?.iter().map(|c| c.id).collect();
             if !from.iter().all(|id| there.contains(id)) {
@@ -196,7 +196,8 @@ impl Maintain<'_> {
             Read::Changed => return Ok(false),
             Read::Damaged(id) => return self.shared.chunks.set_aside(id),
         };
-        let merged = new_chunks(stream, tier, &settle(layers), &mut self.encoder.borrow_mut())?;
+        let rows = settle(layers);
+        let merged = new_chunks_in(window_ms, stream, tier, &rows, &mut self.encoder.borrow_mut())?;
         let exists = |id| self.shared.registry.exists(id);
         self.shared.chunks.replace(stream, tier, from, &merged, exists)
     }
