@@ -30,11 +30,7 @@ impl ChunkTable {
     /// Looks at the table as it is now, whatever is changed meanwhile. Nothing is held up by it but the shortening of
     /// the write-ahead log, so it should not last.
     pub fn snapshot<T>(&self, look: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
-        self.readers.with(|db| {
-            // Ends when it is dropped, also after an error.
-            let view = db.unchecked_transaction()?;
-            look(&Snapshot::of(&view))
-        })
+        self.readers.snapshot(|db| look(&Snapshot::of(db)))
     }
 
     /// Reads one chunk of a snapshot, from memory if it was read lately.
@@ -50,10 +46,7 @@ impl ChunkTable {
 
 /// Looks at a table that nobody has open, without writing to it.
 pub fn look_at<T>(dir: &Path, look: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
-    FILE.readers(dir).with(|db| {
-        let view = db.unchecked_transaction()?;
-        look(&Snapshot::of(&view))
-    })
+    FILE.readers(dir).snapshot(|db| look(&Snapshot::of(db)))
 }
 
 impl Snapshot<'_> {

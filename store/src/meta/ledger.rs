@@ -144,12 +144,11 @@ impl Meta {
     /// See [`crate::Store::usage`].
     pub fn usage(&self, query: &UsageQuery) -> Result<BTreeMap<UsageKey, UsageSum>> {
         let prices = self.prices();
-        self.read(|db| {
-            // One transaction: what is recorded meanwhile is in all ranges or in none.
-            let tx = db.unchecked_transaction()?;
+        // What is recorded meanwhile is in all ranges or in none.
+        self.readers.snapshot(|db| {
             let mut rows = BTreeMap::new();
             for (at, range) in query.ranges.iter().enumerate() {
-                add_range(&tx, &prices, query, at, *range, &mut rows)?;
+                add_range(db, &prices, query, at, *range, &mut rows)?;
             }
             Ok(rows)
         })

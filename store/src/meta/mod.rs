@@ -108,8 +108,7 @@ impl Meta {
 
     /// Looks at the journal as it is now, with several questions that take a lock once.
     pub fn view<T>(&self, look: impl FnOnce(&View<'_>) -> Result<T>) -> Result<T> {
-        // Ends when it is dropped, also after an error.
-        self.read(|db| look(&View(&*db.unchecked_transaction()?)))
+        self.readers.snapshot(|db| look(&View(db)))
     }
 }
 
