@@ -15,6 +15,8 @@ use crate::sets::{self, BATCH_ROWS, Fleet, JITTER_MS, Mix, Round, STEP_MS, Set, 
 use crate::table::{Load, Measured, Memory, Size};
 use bench::running::PATIENCE;
 
+/// After so long without work an engine is at rest: both give memory back a while later.
+const REST: Duration = Duration::from_secs(15);
 /// Rows of each device that are played in the other forms.
 const FORM_ROWS: usize = 4 * BATCH_ROWS;
 /// Devices of the sets of which only the size is measured.
@@ -151,8 +153,10 @@ async fn play_all<E: Engine>(
 async fn load<E: Engine>(engine: &mut E, plan: &Plan, measured: &mut Measured) -> Result<()> {
     say::<E>("loading");
     let load = play_all(engine, plan, E::FORMS[0], plan.fleet().rounds(plan.rows)).await?;
-    let usage = engine.running()?.usage()?;
-    measured.memory = Some(Memory { peak_bytes: usage.rss_peak_bytes, rest_bytes: usage.rss_bytes });
+    let peak_bytes = engine.running()?.usage()?.rss_peak_bytes;
+    tokio::time::sleep(REST).await;
+    let rest_bytes = engine.running()?.usage()?.rss_bytes;
+    measured.memory = Some(Memory { peak_bytes, rest_bytes });
     let rollup_bytes = engine.rollup_bytes().await?;
     engine.end(true).await?;
     let bytes = engine.stored_bytes()?;
@@ -184,6 +188,7 @@ async fn ask<E: Engine>(engine: &mut E, plan: &Plan, measured: &mut Measured) ->
         times.sort_unstable();
         measured.warm.push((query, times[times.len() / 2]));
     }
+    tokio::time::sleep(REST).await;
     measured.asked_bytes = Some(engine.running()?.usage()?.rss_bytes);
 
     say::<E>("asking after a restart");
