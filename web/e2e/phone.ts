@@ -25,6 +25,14 @@ export async function phone({ checks, browser, server, page, watch, shoot }: Sta
     await rowOf(phone, DEVICE).getByRole('link').click();
     await phone.locator('.plot canvas').first().waitFor();
     await fits('device');
+    // Panels open where their button is, left or right, and stay in the window all the same.
+    for (const opener of [at('add-metric'), at('custom-range'), `.chart ${at('export')}`, at('menu')]) {
+      await phone.locator(opener).first().click();
+      const box = await phone.locator('.panel').boundingBox();
+      holds(box !== null && box.x >= 0 && box.x + box.width <= PHONE.width, `the panel of ${opener}: ${JSON.stringify(box)}`);
+      await phone.keyboard.press('Escape');
+      await phone.locator('.panel').waitFor({ state: 'detached' });
+    }
     await phone.goto(`${server.web}/logs`);
     await phone.locator('.line, .face').first().waitFor();
     await fits('logs');

@@ -187,7 +187,7 @@ export const pages: Translated<typeof english> = {
     revoke_lead: '使用它的脚本会立即停止工作。',
   },
   prices: {
-    lead: '用于 OpenClaw 未上报费用的 token。单位：美元 / 百万 token；修改后从所填日期起生效，过去的用量也会重新计算。',
+    lead: '用于 OpenClaw 未上报费用的 Token。单位：美元 / 百万 Token；修改后从所填日期起生效，过去的用量也会重新计算。',
     none: '还没有价格：这些 Token 的费用记为未知。',
     provider: '提供商',
     model: '模型',
