@@ -1,6 +1,7 @@
 //! `explain` tells the truth: the report as it is, and every file that is opened.
 
 use std::path::{Path, PathBuf};
+#[cfg(target_os = "linux")]
 use std::process::{Command, Stdio};
 
 use crate::usage::transcript;
@@ -74,19 +75,14 @@ fn patterns_cover_names_and_not_more() {
     assert!(covers("*/openclaw/package.json", "/usr/lib/node/openclaw/package.json"));
 }
 
-/// Needs `strace`, which not every machine has or allows; where it works, it is the system that says
-/// what was opened.
+/// The system says what was opened.
 #[cfg(target_os = "linux")]
 #[test]
+#[ignore = "needs strace, which not every machine has or allows; .ci/run looks for it"]
 fn nothing_is_opened_that_is_not_named_and_nothing_is_executed() {
     let home = tempfile::tempdir().unwrap();
     transcript(home.path(), "s", 41);
     let trace = home.path().join("trace");
-    let works = Command::new("strace").args(["-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
-    if !works.is_ok_and(|status| status.success()) {
-        eprintln!("not looked at: strace does not work here");
-        return;
-    }
     for folder in [".openclaw/tmp/openclaw-1000", ".local/state"] {
         std::fs::create_dir_all(home.path().join(folder)).unwrap();
     }
