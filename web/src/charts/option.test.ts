@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Line } from './lines';
-import { timeOption, valueAxis, withBreaks, type Drawing } from './option';
+import { loneIndices, timeOption, valueAxis, withBreaks, type Drawing } from './option';
 import type { Palette } from './palette';
 
 const palette: Palette = {
@@ -79,6 +79,12 @@ describe('a single reading', () => {
       .join(' ');
 
   it('is a short line, so that it is seen', () => expect(points([null, 7, null, null])).toBe('9:7 11:7'));
+  it('is a dot on top of that, a longer line is not', () => {
+    const lone = (...values: (number | null)[]): number[] => [...loneIndices(values.map((value, index) => [index, value]))];
+    expect(lone(7, 7, null, 1, 2, 3)).toEqual([0, 1]);
+    expect(lone(1, 2, 3, null, 9)).toEqual([4]);
+    expect(lone()).toEqual([]);
+  });
   it('beside others too', () => expect(points([1, null, 3, null])).toBe('-1:1 1:1 1:null 19:3 21:3'));
 });
 

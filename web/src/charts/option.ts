@@ -14,6 +14,9 @@ const TICK_PX = 92;
 
 /** A single reading is this long. */
 const DOT_PX = 3;
+/** Of a line of so few points each is a dot of this size: a short line between holes would be overlooked. */
+const LONE_POINTS_MAX = 2;
+const LONE_PX = 5;
 
 export interface Drawing {
   t_ms: readonly number[];
@@ -117,10 +120,15 @@ function lineSeries(line: Line, drawing: Drawing, palette: Palette): LineSeries[
   const common = { type: 'line', silent: true, showSymbol: false, animation: false } as const;
   const dot_ms = ((drawing.span.to_ms - drawing.span.from_ms) / Math.max(1, drawing.width_px)) * DOT_PX;
   const points = (column: Column): Point[] => withBreaks({ ...drawing, dot_ms }, column);
+  const data = points(line.columns.avg);
+  const lone = loneIndices(data);
   const mean: LineSeries = {
     ...common,
     id: line.id,
-    data: points(line.columns.avg),
+    data,
+    showSymbol: lone.size > 0,
+    symbol: (_, { dataIndex }) => (lone.has(dataIndex) ? 'circle' : 'none'),
+    symbolSize: line.faint ? LONE_PX / 2 : LONE_PX,
     lineStyle: { color: colour, width: line.faint ? 1 : 1.6, opacity: line.faint ? 0.38 : 1, join: 'round', cap: 'round' },
     itemStyle: { color: colour },
     z: line.faint ? 2 : 3,
@@ -139,6 +147,19 @@ function lineSeries(line: Line, drawing: Drawing, palette: Palette): LineSeries[
     { ...edge, id: `${line.id} max`, data: points(height), lineStyle: { color: colour, width: 1, opacity: 0.75 }, areaStyle: { color: colour, opacity: 0.2 } },
     mean,
   ];
+}
+
+/** Where a line is so short that it needs dots to be seen. */
+export function loneIndices(points: readonly Point[]): ReadonlySet<number> {
+  const lone = new Set<number>();
+  let start = 0;
+  for (let index = 0; index <= points.length; index += 1) {
+    const [, value = null] = points[index] ?? [];
+    if (value !== null) continue;
+    if (index - start <= LONE_POINTS_MAX) for (let at = start; at < index; at += 1) lone.add(at);
+    start = index + 1;
+  }
+  return lone;
 }
 
 /** Points within the span (and one on each side), with a hole where nothing was stored. */

@@ -9,12 +9,17 @@ interface Row {
 
 const COLUMNS: ListColumn<Row>[] = [
   { key: 'name', title: 'Name', value: ({ name }) => name },
-  { key: 'used', title: 'Used', right: true, value: ({ used }) => used },
+  { key: 'used', title: 'Used', right: true, value: ({ used }) => used, text: ({ used }) => (used === null ? 'never' : `${used} times`) },
+  { key: 'id', title: 'Number', value: () => 7, fileOnly: true },
   { key: 'buttons', title: 'Delete', quiet: true },
 ];
+const table = listData('users', 'Users', COLUMNS, [{ name: '=1+1', used: null }, { name: '', used: 3 }]);
 
 it('a file has a column for each that has a value, named as the API does', () => {
-  const table = listData('users', 'Users', COLUMNS, [{ name: '=1+1', used: null }, { name: 'a', used: 3 }]);
-  expect(table).toEqual({ file: 'users', title: 'Users', head: ['name', 'used'], rows: [['=1+1', null], ['a', 3]] });
-  expect(csv(table.head, table.rows)).toBe("\uFEFFname,used\r\n'=1+1,\r\na,3\r\n");
+  expect(csv(table.head, table.rows)).toBe("\uFEFFname,used,id\r\n'=1+1,,7\r\n,3,7\r\n");
+});
+
+it('a picture has the words of the page, and no more columns than it needs', () => {
+  expect(table.picture.columns).toEqual([{ title: 'Name', right: false }, { title: 'Used', right: true }]);
+  expect([0, 1].map(table.picture.row)).toEqual([['=1+1', 'never'], ['–', '3 times']]);
 });

@@ -9,6 +9,11 @@ export interface DataTable {
   title: string;
   head: readonly string[];
   rows: readonly (readonly CsvValue[])[];
+  /** The same for people: titles and cells as the page has them. */
+  picture: {
+    columns: readonly { title: string; right: boolean }[];
+    row: (index: number) => readonly string[];
+  };
 }
 
 /** Rows of a picture: canvases end at 16,384 pixels, and nobody reads more from one. The CSV has all. */
@@ -21,25 +26,23 @@ export interface LaidOut {
   rows: string[][];
   /** Width of each column, pixels. */
   widths: number[];
-  /** Columns of numbers are set to the right. */
+  /** Columns of figures are set to the right. */
   right: boolean[];
   /** Rows that found no place. */
   more: number;
 }
 
 /** `measure` tells how wide a text is drawn, pixels. */
-export function layOut(table: DataTable, measure: (text: string) => number): LaidOut {
-  const rows = table.rows.slice(0, PICTURE_ROWS_MAX).map((row) => table.head.map((_, column) => cellText(row[column])));
-  const right = table.head.map((_, column) => table.rows.some((row) => typeof row[column] === 'number'));
-  const widths = table.head.map((name, column) => Math.ceil(rows.reduce((widest, row) => Math.max(widest, measure(row[column] ?? '')), measure(name))));
-  return { head: [...table.head], rows, widths, right, more: table.rows.length - rows.length };
+export function layOut({ rows: all, picture }: Pick<DataTable, 'rows' | 'picture'>, measure: (text: string) => number): LaidOut {
+  const rows = all.slice(0, PICTURE_ROWS_MAX).map((_, index) => picture.row(index).map(shortened));
+  const head = picture.columns.map(({ title }) => title);
+  const widths = head.map((name, column) => Math.ceil(rows.reduce((widest, row) => Math.max(widest, measure(row[column] ?? '')), measure(name))));
+  return { head, rows, widths, right: picture.columns.map(({ right }) => right), more: all.length - rows.length };
 }
 
-function cellText(value: CsvValue): string {
-  if (value === null || value === undefined) return '';
-  if (typeof value === 'number') return Number.isFinite(value) ? String(value) : '';
+function shortened(text: string): string {
   // What cannot be seen must not move what can: control and direction marks become spaces.
-  const shown = value.replace(/[\p{Cc}\p{Cf}]+/gu, ' ').trim();
+  const shown = text.replace(/[\p{Cc}\p{Cf}]+/gu, ' ').trim();
   const letters = [...shown];
   return letters.length > CELL_CHARS_MAX ? `${letters.slice(0, CELL_CHARS_MAX - 1).join('')}…` : shown;
 }

@@ -7,7 +7,7 @@ export const devices: Translated<typeof english> = {
     devices: '设备',
     tokens_today: '今日 Token',
     tokens_rest: '昨日 {yesterday}，累计 {total}',
-    errors: '24 小时内的错误 | 24 小时内的错误',
+    errors: '24 小时错误 | 24 小时错误',
     stored: '已存储',
     samples: '{n} 个采样',
     cost_today: '今日费用',
