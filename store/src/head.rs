@@ -5,7 +5,7 @@
 
 use crate::tail::StoredBatch;
 use crate::tail::group::StoredColumn;
-use crate::types::{DeviceId, Kind, Presence, TimeRange, Timestamp};
+use crate::types::{DeviceId, Kind, Presence, TimeRange, Timestamp, set_bits};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub struct Generation {
     /// Values in it.
     pub samples: usize,
     /// The rows by stream.
-    pub streams: HashMap<DeviceId, Buffer>,
+    pub streams: HashMap<DeviceId, Buffer, foldhash::fast::RandomState>,
 }
 
 /// The rows of one stream, in the order they came.
@@ -66,23 +66,13 @@ impl BufferColumn {
         let rows = self.values.len();
         self.present.resize(rows.div_ceil(64), 0);
         match present {
-            Presence::All => set_all(&mut self.present, at, rows),
+            Presence::All => set_bits(&mut self.present, at, rows),
             Presence::Bits(_) => {
                 for i in (0..values.len()).filter(|&i| present.has(i)) {
                     self.present[(at + i) / 64] |= 1 << ((at + i) % 64);
                 }
             }
         }
-    }
-}
-
-/// Sets the bits `from..to`.
-fn set_all(words: &mut [u64], from: usize, to: usize) {
-    let mut bit = from;
-    while bit < to {
-        let inside = (64 - bit % 64).min(to - bit);
-        words[bit / 64] |= (u64::MAX >> (64 - inside)) << (bit % 64);
-        bit += inside;
     }
 }
 
@@ -209,20 +199,5 @@ impl Head {
         let sealing = state.sealing.as_ref().and_then(|g| g.streams.get(&stream));
         let buffers: Vec<&Buffer> = sealing.into_iter().chain(state.open.streams.get(&stream)).collect();
         look(&buffers)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bits_are_set_across_words() {
-        for (from, to) in [(0, 0), (0, 1), (3, 64), (63, 65), (64, 128), (5, 190)] {
-            let mut words = [0; 3];
-            set_all(&mut words, from, to);
-            let set: Vec<usize> = (0..192).filter(|i| words[i / 64] >> (i % 64) & 1 == 1).collect();
-            assert_eq!(set, (from..to).collect::<Vec<_>>());
-        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::chunk::{CHUNK_ROWS_MAX, Chunk, ColumnIn, ColumnKey, Field};
 use crate::error::Result;
 use crate::head::Buffer;
-use crate::types::{Kind, Presence, TimeRange, Timestamp};
+use crate::types::{Kind, Presence, TimeRange, Timestamp, set_bits};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -31,7 +31,7 @@ impl Layer {
         let mut t_ms = chunk.times()?;
         let rows: Vec<usize> = (0..t_ms.len()).filter(|&i| wanted(t_ms[i])).collect();
         let all = rows.len() == t_ms.len();
-        let mut columns = Vec::new();
+        let mut columns = Vec::with_capacity(chunk.columns().len());
         for (key, kind) in chunk.columns() {
             let Some((values, present)) = chunk.column(key)? else { continue };
             let (mut values, mut present) = (spread(values, present, t_ms.len()), present.clone());
@@ -125,7 +125,12 @@ fn concatenate(layers: &[&Layer]) -> Layer {
         for column in &layer.columns {
             let into = out.column(column.key, column.kind);
             into.values[from..from + rows].copy_from_slice(&column.values);
-            (0..rows).filter(|&row| column.present.has(row)).for_each(|row| into.set(from + row));
+            match &column.present {
+                Presence::All => set_bits(&mut into.present, from, from + rows),
+                Presence::Bits(_) => {
+                    (0..rows).filter(|&row| column.present.has(row)).for_each(|row| into.set(from + row));
+                }
+            }
         }
         from += rows;
     }

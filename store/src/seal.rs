@@ -1,6 +1,6 @@
 //! Sealing: a closed generation becomes chunks and rollup chunks.
 
-use crate::chunk::{Chunk, ColumnIn, Effort, Encoder};
+use crate::chunk::{Chunk, ColumnIn, Effort, Encoder, same_bits};
 use crate::chunk_table::{ChunkTable, NewChunk, Sealed, Snapshot, windows_ms};
 use crate::error::{Error, Result};
 use crate::head::Generation;
@@ -143,11 +143,10 @@ fn new_chunk(
 fn verify(blob: &[u8], times: &[Timestamp], columns: &[ColumnIn]) -> Result<()> {
     let chunk = Chunk::open(blob)?;
     let mut same = chunk.times()? == times;
+    let mut gathered = Vec::new();
     for column in columns {
         same &= chunk.column(column.key)?.is_some_and(|(values, present)| {
-            let given =
-                column.values.iter().enumerate().filter(|(i, _)| column.present.has(*i)).map(|(_, v)| v);
-            *present == column.present && given.map(|v| v.to_bits()).eq(values.iter().map(|v| v.to_bits()))
+            *present == column.present && same_bits(column.present_values(&mut gathered), &values)
         });
     }
     if same {

@@ -15,7 +15,7 @@ pub const RANGES_MAX: usize = 1_024;
 /// The set.
 #[derive(Debug, Default, Clone)]
 pub struct Seen {
-    devices: HashMap<DeviceId, Vec<Boot>>,
+    devices: HashMap<DeviceId, Vec<Boot>, foldhash::fast::RandomState>,
 }
 
 #[derive(Debug, Clone)]

@@ -124,6 +124,16 @@ impl Presence {
     }
 }
 
+/// Sets the bits `from..to` of presence words.
+pub(crate) fn set_bits(words: &mut [u64], from: usize, to: usize) {
+    let mut bit = from;
+    while bit < to {
+        let inside = (64 - bit % 64).min(to - bit);
+        words[bit / 64] |= (u64::MAX >> (64 - inside)) << (bit % 64);
+        bit += inside;
+    }
+}
+
 /// One metric's values in the rows of a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Column {
@@ -433,4 +443,19 @@ pub struct RangeAnswer {
     pub t_ms: Vec<Timestamp>,
     /// The series, by device and name.
     pub series: Vec<Series>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_are_set_across_words() {
+        for (from, to) in [(0, 0), (0, 1), (3, 64), (63, 65), (64, 128), (5, 190)] {
+            let mut words = [0; 3];
+            set_bits(&mut words, from, to);
+            let set: Vec<usize> = (0..192).filter(|i| words[i / 64] >> (i % 64) & 1 == 1).collect();
+            assert_eq!(set, (from..to).collect::<Vec<_>>());
+        }
+    }
 }

@@ -81,7 +81,7 @@ struct Pending {
     /// For each batch the frame that says the same.
     frames: Vec<Option<Bytes>>,
     replies: Vec<(Reply, Receipt)>,
-    origins: HashSet<(crate::types::DeviceId, Origin)>,
+    origins: HashSet<(crate::types::DeviceId, Origin), foldhash::fast::RandomState>,
     bytes: usize,
 }
 

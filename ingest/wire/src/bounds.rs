@@ -110,7 +110,8 @@ fn check_rows(rows: &Rows) -> Result<(), BoundFault> {
     count("rows", rows.t_ms.len(), ROWS_MAX)?;
     count("rows.columns", rows.columns.len(), COLUMNS_MAX)?;
     count("rows.cells", rows.t_ms.len() * rows.columns.len(), CELLS_MAX)?;
-    let mut names = HashSet::with_capacity(rows.columns.len());
+    let mut names =
+        HashSet::with_capacity_and_hasher(rows.columns.len(), foldhash::fast::RandomState::default());
     for (i, column) in rows.columns.iter().enumerate() {
         let wrong =
             |message: String| Err(BoundFault::Inconsistent { field: format!("rows.columns[{i}]"), message });

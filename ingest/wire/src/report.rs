@@ -114,18 +114,15 @@ impl<'de, Context> BorrowDecode<'de, Context> for Column {
 }
 
 fn decode_values<D: Decoder>(decoder: &mut D) -> Result<Vec<f64>, DecodeError> {
-    /// Values taken at once: a length that is not true must not take memory for more than these.
-    const STEP: usize = 512;
     let count = usize::try_from(u64::decode(decoder)?)
         .map_err(|_| DecodeError::Other("there are more values than fit into memory"))?;
     decoder.claim_container_read::<f64>(count)?;
-    let mut values = Vec::new();
-    let mut bytes = [0; STEP * size_of::<f64>()];
-    while values.len() < count {
-        let some = &mut bytes[..(count - values.len()).min(STEP) * size_of::<f64>()];
-        decoder.reader().read(some)?;
-        values.extend(some.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)));
-    }
+    let wanted = count.saturating_mul(size_of::<f64>());
+    // From where they lie, since a frame's content is a slice: a length that is not true takes no memory.
+    let bytes =
+        decoder.reader().peek_read(wanted).ok_or(DecodeError::UnexpectedEnd { additional: wanted })?;
+    let values = bytes.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
+    decoder.reader().consume(wanted);
     Ok(values)
 }
 

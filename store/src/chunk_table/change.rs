@@ -166,8 +166,9 @@ pub(super) struct Gone {
 }
 
 pub(super) fn delete(db: &Connection, id: i64) -> Result<Option<Gone>> {
+    // Asked before: `RETURNING` would read the blob to tell its length.
     let mut statement = db.prepare_cached(
-        "DELETE FROM chunk WHERE id = ?1 RETURNING stream, tier, start_ms, end_ms, length(blob), samples",
+        "SELECT stream, tier, start_ms, end_ms, length(blob), samples FROM chunk WHERE id = ?1",
     )?;
     let gone = statement.query_row([id], |row| {
         Ok(Gone {
@@ -179,7 +180,9 @@ pub(super) fn delete(db: &Connection, id: i64) -> Result<Option<Gone>> {
             samples: row.get::<_, i64>(5)? as u64,
         })
     });
-    Ok(gone.optional()?)
+    let gone = gone.optional()?;
+    db.prepare_cached("DELETE FROM chunk WHERE id = ?1")?.execute([id])?;
+    Ok(gone)
 }
 
 /// Are all of them there, and does nothing overlap them that is newer than the oldest of them?
