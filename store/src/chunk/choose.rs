@@ -82,15 +82,17 @@ pub fn plan(values: &[i64]) -> Plan {
     let count = values.len() as u64;
     let order = best_order(values, &p, &divisor);
     let base = if order == Order::Values { p.values.least } else { values[0] };
-    let counts = Counts::of(values, order, base, &divisor);
+    // So many tell what all of a long sequence costs.
+    let counts = Counts::of_windows(16, values, order, base, &divisor);
     let (mut form, mut bits) = (Form::Tokens(order), counts.bits());
     // A table for bytes is larger than one for tokens: many values must share it. Small numbers are their own tokens.
     const PLANES_VALUES_MIN: u64 = 64;
-    if count >= PLANES_VALUES_MIN && (tokens::SMALL..1 << 16).contains(&counts.most) {
-        let planes = plane_bits(values, order, base, &divisor);
-        if planes < bits {
-            (form, bits) = (Form::Planes(order, if counts.most < 256 { 1 } else { 2 }), planes);
-        }
+    if count >= PLANES_VALUES_MIN
+        && (tokens::SMALL..1 << 16).contains(&counts.most)
+        && let Some((width, planes)) = plane_bits(values, order, base, &divisor)
+        && planes < bits
+    {
+        (form, bits) = (Form::Planes(order, width), planes);
     }
     // Noise in every bit: whole words are hardly longer, and zstd can find those that come again.
     const NOISE_BITS: u64 = 63;
@@ -103,32 +105,24 @@ pub fn plan(values: &[i64]) -> Plan {
     Plan { sequence: Sequence { base, step: divisor.step(), form }, bits: bits + HEAD_BITS }
 }
 
-fn plane_bits(values: &[i64], order: Order, base: i64, divisor: &Divisor) -> u64 {
-    let (mut low, mut high) = ([0u32; 256], [0u32; 256]);
+/// How many byte planes hold these numbers, and their bits; `None`: more than two.
+fn plane_bits(values: &[i64], order: Order, base: i64, divisor: &Divisor) -> Option<(u8, u64)> {
+    let (mut low, mut high, mut most) = ([0u32; 256], [0u32; 256], 0);
     each(values, order, base, divisor, |u| {
         low[u as usize & 0xff] += 1;
         high[(u >> 8) as usize & 0xff] += 1;
+        most |= u;
     });
-    cost::symbols(&low) + cost::symbols(&high)
+    let width = if most < 1 << 8 { 1 } else { 2 };
+    (most < 1 << 16).then(|| (width, cost::symbols(&low) + cost::symbols(&high)))
 }
 
 /// The order whose tokens are shortest, by some of the values.
 fn best_order(values: &[i64], p: &Profile, divisor: &Divisor) -> Order {
-    const WINDOWS: usize = 4;
-    const WINDOW_VALUES: usize = 64;
     let orders = orders(values, p, divisor);
     let (mut best, mut least) = (orders[0].unwrap_or(Order::Values), u64::MAX);
     for order in orders.into_iter().flatten() {
-        let mut counts = Counts::NONE;
-        if values.len() <= WINDOWS * WINDOW_VALUES {
-            counts.add(values, order, p.values.least, divisor);
-        } else {
-            for window in 0..WINDOWS {
-                let from = (values.len() - WINDOW_VALUES) * window / (WINDOWS - 1);
-                counts.add(&values[from..from + WINDOW_VALUES], order, p.values.least, divisor);
-            }
-        }
-        let bits = counts.bits();
+        let bits = Counts::of_windows(4, values, order, p.values.least, divisor).bits();
         if bits < least {
             (best, least) = (order, bits);
         }
@@ -173,9 +167,22 @@ struct Counts {
 impl Counts {
     const NONE: Counts = Counts { tokens: [0; tokens::TOKENS], most: 0 };
 
-    fn of(values: &[i64], order: Order, base: i64, divisor: &Divisor) -> Counts {
+    /// Of so many windows of a long sequence, as if all of it were like them; of all of a shorter one.
+    fn of_windows(windows: usize, values: &[i64], order: Order, base: i64, divisor: &Divisor) -> Counts {
+        const WINDOW_VALUES: usize = 64;
         let mut counts = Counts::NONE;
-        counts.add(values, order, base, divisor);
+        if values.len() <= windows * WINDOW_VALUES {
+            counts.add(values, order, base, divisor);
+            return counts;
+        }
+        for window in 0..windows {
+            let from = (values.len() - WINDOW_VALUES) * window / (windows - 1);
+            counts.add(&values[from..from + WINDOW_VALUES], order, base, divisor);
+        }
+        let counted = counts.tokens.iter().sum::<u32>().max(1);
+        for count in &mut counts.tokens {
+            *count = (u64::from(*count) * values.len() as u64 / u64::from(counted)) as u32;
+        }
         counts
     }
 
