@@ -1,6 +1,6 @@
 //! Sealing: a closed generation becomes chunks and rollup chunks.
 
-use crate::chunk::{Chunk, ColumnIn, Effort, Encoder, same_bits};
+use crate::chunk::{Chunk, ColumnIn, Encoder, same_bits};
 use crate::chunk_table::{ChunkTable, NewChunk, Sealed, Snapshot, windows_ms};
 use crate::error::{Error, Result};
 use crate::head::Generation;
@@ -18,7 +18,7 @@ pub fn seal(
     let mut sealed = Sealed { generation: generation.number, chunks: Vec::new(), series: Vec::new() };
     let mut streams: Vec<DeviceId> = generation.streams.keys().copied().filter(|&s| exists(s)).collect();
     streams.sort_unstable();
-    let mut encoder = Encoder::new(Effort::Seal);
+    let mut encoder = Encoder::default();
     for stream in streams {
         let rows = settle(vec![Layer::of_buffer(&generation.streams[&stream])]);
         sealed.series.extend(rows.columns.iter().map(|c| (stream, c.key.metric, c.kind)));

@@ -6,24 +6,10 @@ use super::cost;
 use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective::{ZSTD_e_end, ZSTD_e_flush};
 use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, InBuffer, OutBuffer, ResetDirective};
 
-/// How hard zstd looks for bytes that come again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effort {
-    /// For sealing.
-    Seal,
-    /// For compaction: about 1 % smaller, takes longer.
-    Compact,
-}
-
-impl Effort {
-    /// Level and shortest match. Tokens are noise: matches of 3 to 5 bytes cost more than the bytes.
-    fn parameters(self) -> (i32, u32) {
-        match self {
-            Effort::Seal => (3, 7),
-            Effort::Compact => (7, 6),
-        }
-    }
-}
+/// Level 7 with matches from 6 bytes on made merged chunks 0.3 % smaller, and merging a fifth slower.
+const LEVEL: i32 = 3;
+/// Tokens are noise: matches of 3 to 5 bytes cost more than the bytes.
+const MATCH_BYTES_MIN: u32 = 7;
 
 /// A compressor, used again for every chunk.
 pub struct Compressor {
@@ -31,17 +17,17 @@ pub struct Compressor {
     cuts: Vec<usize>,
 }
 
-impl Compressor {
-    /// With that effort.
-    pub fn new(effort: Effort) -> Compressor {
+impl Default for Compressor {
+    fn default() -> Compressor {
         let mut context = CCtx::create();
-        let (level, shortest) = effort.parameters();
-        for parameter in [CParameter::CompressionLevel(level), CParameter::MinMatch(shortest)] {
+        for parameter in [CParameter::CompressionLevel(LEVEL), CParameter::MinMatch(MATCH_BYTES_MIN)] {
             context.set_parameter(parameter).expect("both are within zstd's bounds");
         }
         Compressor { context, cuts: Vec::new() }
     }
+}
 
+impl Compressor {
     /// Appends `plain` to `out`, blocks ending at some of the ascending `borders`.
     pub fn compress(&mut self, plain: &[u8], borders: &[usize], out: &mut Vec<u8>) {
         choose_cuts(plain, borders, &mut self.cuts);
@@ -171,25 +157,23 @@ mod tests {
     #[test]
     fn frames_come_back_and_a_context_serves_again() {
         let (plain, borders) = parts();
-        for effort in [Effort::Seal, Effort::Compact] {
-            let mut compressor = Compressor::new(effort);
-            let mut context = DCtx::create();
-            for end in [plain.len(), 10, 0, 5_000] {
-                let borders: Vec<usize> = borders.iter().copied().filter(|&b| b < end).collect();
-                let mut frame = vec![1, 2];
-                compressor.compress(&plain[..end], &borders, &mut frame);
-                let mut found = Vec::new();
-                decompress(&mut context, &frame[2..], end, &mut found).unwrap();
-                assert_eq!(found, &plain[..end]);
-                assert_eq!(decompress(&mut context, &frame[2..], end + 1, &mut found), None);
-            }
+        let mut compressor = Compressor::default();
+        let mut context = DCtx::create();
+        for end in [plain.len(), 10, 0, 5_000] {
+            let borders: Vec<usize> = borders.iter().copied().filter(|&b| b < end).collect();
+            let mut frame = vec![1, 2];
+            compressor.compress(&plain[..end], &borders, &mut frame);
+            let mut found = Vec::new();
+            decompress(&mut context, &frame[2..], end, &mut found).unwrap();
+            assert_eq!(found, &plain[..end]);
+            assert_eq!(decompress(&mut context, &frame[2..], end + 1, &mut found), None);
         }
     }
 
     #[test]
     fn a_length_no_frame_can_have_is_refused_before_memory_is_taken() {
         let mut frame = Vec::new();
-        Compressor::new(Effort::Seal).compress(&[0; 1000], &[], &mut frame);
+        Compressor::default().compress(&[0; 1000], &[], &mut frame);
         let mut plain = Vec::new();
         assert_eq!(decompress(&mut DCtx::create(), &frame, 1 << 40, &mut plain), None);
         assert_eq!(plain.capacity(), 0);

@@ -31,8 +31,6 @@ mod tests;
 mod times;
 mod tokens;
 
-pub use blocks::Effort;
-
 use crate::error::{Error, Result};
 use crate::types::{Kind, Presence, Timestamp};
 use bincode::{Decode, Encode};
@@ -131,6 +129,7 @@ struct StoredColumn {
 }
 
 /// Makes chunks; its memory serves again for the next.
+#[derive(Default)]
 pub struct Encoder {
     compressor: Compressor,
     streams: Streams,
@@ -141,18 +140,6 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// With that effort.
-    pub fn new(effort: Effort) -> Encoder {
-        Encoder {
-            compressor: Compressor::new(effort),
-            streams: Streams::default(),
-            scratch: Scratch::default(),
-            gathered: Vec::new(),
-            plain: Vec::new(),
-            recent: Recent::default(),
-        }
-    }
-
     /// Rows as a blob. The columns come back in the order of their keys.
     ///
     /// # Panics
@@ -240,7 +227,7 @@ impl Encoder {
 /// As [`Encoder::encode`].
 pub fn encode(t: &[Timestamp], columns: &[ColumnIn]) -> Vec<u8> {
     thread_local! {
-        static ENCODER: RefCell<Encoder> = RefCell::new(Encoder::new(Effort::Seal));
+        static ENCODER: RefCell<Encoder> = RefCell::new(Encoder::default());
     }
     ENCODER.with_borrow_mut(|encoder| encoder.encode(t, columns))
 }

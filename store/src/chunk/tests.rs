@@ -33,7 +33,6 @@ fn check_blob(blob: &[u8], t: &[i64], columns: &[ColumnIn]) {
 #[track_caller]
 fn check(t: &[i64], columns: &[ColumnIn]) {
     check_blob(&encode(t, columns), t, columns);
-    check_blob(&Encoder::new(Effort::Compact).encode(t, columns), t, columns);
 }
 
 fn walk(steps: Vec<i64>, from: i64) -> impl Iterator<Item = i64> {

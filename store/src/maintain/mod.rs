@@ -8,7 +8,7 @@ use choose::{Work, choose, choose_for_bytes};
 
 pub use choose::Policy;
 
-use crate::chunk::{Effort, Encoder};
+use crate::chunk::Encoder;
 use crate::chunk_table::ChunkMeta;
 use crate::error::{Error, Result};
 use crate::layer::{Layer, settle};
@@ -39,7 +39,7 @@ pub enum Ask {
 
 /// Runs until there is no sender.
 pub fn run(shared: &Shared, asks: &Receiver<Ask>) {
-    let maintain = Maintain { shared, encoder: RefCell::new(Encoder::new(Effort::Compact)) };
+    let maintain = Maintain { shared, encoder: RefCell::new(Encoder::default()) };
     let (mut looked_ms, mut sealed_ms, mut sealed) = (None::<Timestamp>, None::<Timestamp>, 0);
     while let Ok(ask) = asks.recv() {
         let (now, waiting) = match ask {
@@ -73,7 +73,6 @@ pub fn run(shared: &Shared, asks: &Receiver<Ask>) {
 
 struct Maintain<'a> {
     shared: &'a Shared,
-    /// Merged chunks stay for long: they are worth more effort than new ones.
     encoder: RefCell<Encoder>,
 }
 
