@@ -16,18 +16,36 @@ use std::sync::Arc;
 pub struct Device {
     pub(super) record: DeviceRecord,
     pub(super) interval: Interval,
-    pub(super) series: HashMap<u32, Kind, RandomState>,
+    pub(super) series: HashMap<u32, Series, RandomState>,
     pub(super) latest_ms: Option<Timestamp>,
     /// When a row came that was newer than all before.
     pub(super) advanced_ms: Timestamp,
     /// When it was heard again after it had been offline.
     pub(super) back_ms: Timestamp,
-    pub(super) latest: HashMap<u32, (Timestamp, f64), RandomState>,
     pub(super) spark: Spark,
     pub(super) watched_until: Timestamp,
     pub(super) version: u64,
     /// The status has changed since it was last kept.
     pub(super) unkept: bool,
+}
+
+/// A metric of a device.
+pub struct Series {
+    pub(super) kind: Kind,
+    /// The newest value, when one is known.
+    pub(super) latest: Option<(Timestamp, f64)>,
+}
+
+impl Series {
+    pub(super) fn new(kind: Kind) -> Series {
+        Series { kind, latest: None }
+    }
+
+    fn note(&mut self, t: Timestamp, value: f64) {
+        if self.latest.is_none_or(|latest| t >= latest.0) {
+            self.latest = Some((t, value));
+        }
+    }
 }
 
 /// Numbers of the metrics that mean something here; `None`: nobody has sent one yet.
@@ -53,7 +71,6 @@ impl Device {
             latest_ms: None,
             advanced_ms: Timestamp::MIN,
             back_ms: Timestamp::MIN,
-            latest: HashMap::default(),
             spark: Spark::default(),
             watched_until: Timestamp::MIN,
             version: 0,
@@ -74,8 +91,8 @@ impl Device {
         self.note(batch, names);
         // An agent that knows its clock to be wrong has put that right in the times of its rows.
         let clock_is_right = batch.states.iter().any(|(name, _)| name == CLOCK_STATE);
-        let offset = names.clock_offset.and_then(|metric| self.latest.get(&metric));
-        let offset_ms = offset.filter(|_| !clock_is_right).map_or(0, |(_, ms)| *ms as i64);
+        let offset = names.clock_offset.and_then(|metric| self.series.get(&metric)?.latest);
+        let offset_ms = offset.filter(|_| !clock_is_right).map_or(0, |(_, ms)| ms as i64);
         let status = &self.record.status;
         if let (Some(from), Some(to)) = (version_before, &status.agent_version)
             && from != *to
@@ -128,12 +145,14 @@ impl Device {
             (0..times.len()).max_by_key(|&i| times[i])
         };
         for column in &batch.columns {
-            self.series.insert(column.metric, column.kind);
             let newest = last
                 .filter(|&i| column.present.has(i))
                 .or_else(|| (0..times.len()).filter(|&i| column.present.has(i)).max_by_key(|&i| times[i]));
+            let series = self.series.entry(column.metric).or_insert(Series::new(column.kind));
+            series.kind = column.kind;
             if let Some(i) = newest {
-                self.note_latest(column.metric, times[i], column.values[i]);
+                series.note(times[i], column.values[i]);
+                self.latest_ms = self.latest_ms.max(Some(times[i]));
             }
             if names.spark == Some(column.metric) {
                 for (i, t) in times.iter().enumerate().filter(|(i, _)| column.present.has(*i)) {
@@ -146,11 +165,11 @@ impl Device {
         }
     }
 
-    pub(super) fn note_latest(&mut self, metric: u32, t: Timestamp, value: f64) {
-        self.latest_ms = Some(self.latest_ms.map_or(t, |l| l.max(t)));
-        let latest = self.latest.entry(metric).or_insert((t, value));
-        if t >= latest.0 {
-            *latest = (t, value);
+    /// A value of a metric that it has.
+    pub(super) fn note_value(&mut self, metric: u32, t: Timestamp, value: f64) {
+        if let Some(series) = self.series.get_mut(&metric) {
+            series.note(t, value);
+            self.latest_ms = self.latest_ms.max(Some(t));
         }
     }
 
@@ -193,7 +212,7 @@ impl Device {
     pub(super) fn view(&self, dictionary: &Dictionary) -> DeviceView {
         let status = &self.record.status;
         let mut latest: Vec<(Arc<str>, f64)> =
-            self.latest.iter().filter_map(|(m, (_, v))| dictionary.name(*m).map(|n| (n, *v))).collect();
+            self.series.iter().filter_map(|(m, s)| Some((dictionary.name(*m)?, s.latest?.1))).collect();
         latest.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         let pairs =
             |map: &BTreeMap<String, String>| map.iter().map(|(k, v)| (k.clone(), v.clone())).collect();

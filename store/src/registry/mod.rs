@@ -10,7 +10,7 @@ use crate::tail::StoredBatch;
 use crate::types::{DeviceId, Kind, Timestamp};
 use crate::{DeviceProfile, DeviceState, DeviceView};
 use arc_swap::ArcSwap;
-use device::{Device, Names};
+use device::{Device, Names, Series};
 use parking_lot::RwLock;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -169,14 +169,14 @@ impl Registry {
         self.devices
             .read()
             .get(&id)
-            .map(|d| d.series.iter().map(|(m, k)| (*m, *k)).collect())
+            .map(|d| d.series.iter().map(|(metric, series)| (*metric, series.kind)).collect())
             .unwrap_or_default()
     }
 
     /// Takes in what is known of a device's metrics from the chunks.
     pub fn restore_series(&self, id: DeviceId, metric: u32, kind: Kind) {
         if let Some(device) = self.devices.write().get_mut(&id) {
-            device.series.insert(metric, kind);
+            device.series.insert(metric, Series::new(kind));
         }
     }
 
@@ -190,7 +190,7 @@ impl Registry {
     /// Takes in values that were newest when they were sealed.
     pub fn restore_latest(&self, id: DeviceId, metric: u32, t: Timestamp, value: f64) {
         if let Some(device) = self.devices.write().get_mut(&id) {
-            device.note_latest(metric, t, value);
+            device.note_value(metric, t, value);
         }
     }
 
