@@ -27,7 +27,11 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// Runs the server until it is told to stop.
 pub fn run(config: Config) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // One core is left to the store, whose threads do most of the work: as many threads here as there are cores would wake
+    // each other for every other report. Whatever takes long is done off these threads.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = cores.saturating_sub(1).max(1);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
     let result = runtime.block_on(serve(config));
     // What still blocks is waiting for a disk; everything that was acknowledged is safe already.
     runtime.shutdown_timeout(Duration::from_millis(500));
