@@ -43,6 +43,8 @@ export async function files({ checks, server, page, shoot }: Stage): Promise<voi
 
     await page.goto(`${server.web}/?q=%3Dfiles`);
     await page.locator('[data-device]').first().waitFor();
+    // The line above the list says whose error is the newest: the list of errors is below all devices.
+    await page.locator('.line .extra', { hasText: '=files' }).waitFor();
     await both(menu('.tools'), 'devices', 'id,name,');
     await page.goto(`${server.web}/devices/${id}?range=15m`);
     await page.waitForFunction(() => document.querySelector('.plot canvas') !== null && document.querySelector('[aria-busy=true]') === null);

@@ -5,6 +5,7 @@ export const devices = {
     tokens_today: 'tokens today',
     tokens_rest: '{yesterday} yesterday, {total} in total',
     errors: 'error in 24 h | errors in 24 h',
+    last_error: '{device}, {when}',
     stored: 'stored',
     samples: '{n} samples',
     cost_today: 'cost today',

@@ -8,6 +8,7 @@ export const devices: Translated<typeof english> = {
     tokens_today: '今日 Token',
     tokens_rest: '昨日 {yesterday}，累计 {total}',
     errors: '24 小时错误 | 24 小时错误',
+    last_error: '{device}，{when}',
     stored: '已存储',
     samples: '{n} 个采样',
     cost_today: '今日费用',
