@@ -50,8 +50,8 @@ pub enum Outcome {
     },
     /// There was none.
     Failed(String),
-    /// There was nobody who could have given one: the address has no name or no way there, or nothing listens.
-    /// To ask again costs a server nothing.
+    /// There was nobody who could have given one: the name is not known, there is no way to it, nothing listens, or
+    /// no connection came about. To try again costs a server next to nothing.
     Nobody(String),
 }
 

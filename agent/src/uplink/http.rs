@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, Timeout};
 use wire::FRAME_CONTENT_TYPE;
 
 use super::Outcome;
@@ -69,10 +69,13 @@ impl Http {
     }
 }
 
-/// Whether there was no connection, so that no server had any work. Not so where one does not answer in time: it may
-/// have too much to do.
+/// Whether no connection came about, so that a server had no more work than a handshake. Not so where one does not
+/// answer in time: it may have too much to do.
 fn is_nobody(error: &ureq::Error) -> bool {
-    let ureq::Error::Io(error) = error else { return matches!(error, ureq::Error::HostNotFound) };
+    let ureq::Error::Io(error) = error else {
+        // That took [`CONNECT_MAX`] already: tries are far enough apart.
+        return matches!(error, ureq::Error::HostNotFound | ureq::Error::Timeout(Timeout::Connect));
+    };
     // What can go wrong with a connection. A name that is not found has no kind that could be named.
     !matches!(
         error.kind(),
@@ -218,6 +221,15 @@ mod tests {
         });
         for url in [format!("http://{address}"), format!("https://{address}")] {
             assert!(matches!(post(&url), Outcome::Failed(_)), "{url}: {:?}", post(&url));
+        }
+    }
+
+    #[test]
+    fn a_connection_that_does_not_come_about_is_nobody_and_an_answer_that_does_not_is_somebody() {
+        for (timeout, expected) in
+            [(Timeout::Connect, true), (Timeout::RecvResponse, false), (Timeout::Global, false)]
+        {
+            assert_eq!(is_nobody(&ureq::Error::Timeout(timeout)), expected, "{timeout:?}");
         }
     }
 
