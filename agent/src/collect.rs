@@ -2,6 +2,7 @@
 //!
 //! Percentages have one decimal and rates are whole, so that equal figures stay equal and pack well.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -189,6 +190,9 @@ impl Collector {
         self.networks.refresh(true);
         let interfaces = self.networks.iter().filter_map(|(name, data)| {
             let name = name.to_str().filter(|name| network::counts(name))?;
+            if network::is_counted_elsewhere(Path::new(network::CLASS), name) {
+                return None;
+            }
             Some((name, network::Bytes { rx: data.total_received(), tx: data.total_transmitted() }))
         });
         let total = self.traffic.update(interfaces);

@@ -1,6 +1,8 @@
 //! Traffic of the network interfaces that carry this device's own traffic.
 
 use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
 
 /// Bytes received and sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +43,19 @@ pub fn counts(name: &str) -> bool {
     !loopback && !NOT_COUNTED.iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// Where Linux says how interfaces are made of each other.
+pub const CLASS: &str = "/sys/class/net";
+
+/// Whether what an interface carries is counted at another one: a bridge, a bond or a VLAN at the interfaces below it,
+/// and the second card of a virtual machine at the first, which counts both. `class` is [`CLASS`].
+pub fn is_counted_elsewhere(class: &Path, name: &str) -> bool {
+    let folder = class.join(name);
+    let is_card = |folder: &Path| folder.join("device").exists();
+    let is_below = |entry: fs::DirEntry| entry.file_name().to_string_lossy().starts_with("lower_");
+    is_card(&folder.join("master"))
+        || (!is_card(&folder) && fs::read_dir(&folder).into_iter().flatten().flatten().any(is_below))
+}
+
 /// The traffic of all interfaces as counts that never fall, though interfaces come and go and their
 /// own counts start anew.
 #[derive(Clone, Debug, Default)]
@@ -79,6 +94,33 @@ mod tests {
         for name in ["lo", "lo0", "veth12ab", "docker0", "br-5f2e", "virbr0", "wg0", "utun3", "Loopback 1"] {
             assert!(!counts(name), "{name}");
         }
+    }
+
+    #[test]
+    fn what_interfaces_carry_for_each_other_counts_once() {
+        let class = tempfile::tempdir().unwrap();
+        // Links there, folders here.
+        for path in [
+            "eth0/device",
+            "eth0/upper_bond0",
+            "eth1/device",
+            "bond0/lower_eth0",
+            "bond0/lower_eth1",
+            "bond0/upper_br0",
+            "br0/lower_bond0",
+            "eth0.10/lower_eth0",
+            "azure0/device",
+            "azure0/lower_azure1",
+            "azure1/device",
+            "azure1/master/device",
+            "container0",
+        ] {
+            fs::create_dir_all(class.path().join(path)).unwrap();
+        }
+        let counted = |name: &&str| !is_counted_elsewhere(class.path(), name);
+        let all = ["eth0", "eth1", "bond0", "br0", "eth0.10", "azure0", "azure1", "container0", "unknown"];
+        let counted: Vec<_> = all.into_iter().filter(counted).collect();
+        assert_eq!(counted, ["eth0", "eth1", "azure0", "container0", "unknown"]);
     }
 
     #[test]
