@@ -15,7 +15,7 @@ pub struct Bytes {
 
 /// Interfaces of containers and virtual machines, and tunnels: what they carry is counted again on
 /// the interface below, or never leaves the device.
-const NOT_COUNTED: [&str; 19] = [
+const NOT_COUNTED: [&str; 24] = [
     "veth",
     "docker",
     "br-",
@@ -35,6 +35,11 @@ const NOT_COUNTED: [&str; 19] = [
     "podman",
     "lxc",
     "awdl",
+    "ovs",
+    "fwln",
+    "fwpr",
+    "vxlan",
+    "geneve",
 ];
 
 /// Whether an interface's traffic is part of the device's.
@@ -91,7 +96,19 @@ mod tests {
         for name in ["eth0", "enp3s0", "wlan0", "en0", "bond0", "br0", "Ethernet", "Wi-Fi"] {
             assert!(counts(name), "{name}");
         }
-        for name in ["lo", "lo0", "veth12ab", "docker0", "br-5f2e", "virbr0", "wg0", "utun3", "Loopback 1"] {
+        for name in [
+            "lo",
+            "lo0",
+            "veth12ab",
+            "docker0",
+            "br-5f2e",
+            "virbr0",
+            "wg0",
+            "utun3",
+            "Loopback 1",
+            "ovs_eth0",
+            "fwpr101p0",
+        ] {
             assert!(!counts(name), "{name}");
         }
     }
