@@ -30,12 +30,15 @@ pub struct Filled {
 impl Filled {
     /// Takes in what a later report of the same device filled in, if there is nothing missing between the two.
     pub fn join(&mut self, later: &Filled) -> bool {
+        if self.device != later.device {
+            return false;
+        }
         let (mine, other) = (self.range, later.range);
         let touches = mine.start() <= other.end().saturating_add(later.slack_ms)
             && mine.end() >= other.start().saturating_sub(later.slack_ms);
         let joined = TimeRange::new(mine.start().min(other.start()), mine.end().max(other.end()));
         match joined {
-            Some(range) if self.device == later.device && touches => {
+            Some(range) if touches => {
                 let rows = self.rows.saturating_add(later.rows);
                 *self = Filled { range, rows, from_received_ms: self.from_received_ms, ..*later };
                 true

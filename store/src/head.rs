@@ -39,14 +39,14 @@ pub struct BufferColumn {
     pub metric: u32,
     pub kind: Kind,
     values: Vec<f64>,
-    present: Vec<u64>,
+    /// Which of them are there; mostly all are, and no words are kept.
+    present: Presence,
 }
 
 impl BufferColumn {
     /// The value in row `i`, if there is one.
     pub fn get(&self, i: usize) -> Option<f64> {
-        let set = self.present.get(i / 64).is_some_and(|w| w >> (i % 64) & 1 == 1);
-        set.then(|| self.values[i])
+        self.values.get(i).copied().filter(|_| self.present.has(i))
     }
 
     /// One value per row of `rows`, and which of them are there.
@@ -54,24 +54,51 @@ impl BufferColumn {
         let mut values = Vec::with_capacity(rows);
         values.extend_from_slice(&self.values);
         values.resize(rows, 0.0);
-        let mut present = Vec::with_capacity(rows.div_ceil(64));
-        present.extend_from_slice(&self.present);
-        present.resize(rows.div_ceil(64), 0);
-        (values, Presence::of_words(present, rows))
+        if self.values.len() == rows && self.present == Presence::All {
+            return (values, Presence::All);
+        }
+        let mut words = words(self.present.clone(), self.values.len());
+        words.resize(rows.div_ceil(64), 0);
+        (values, Presence::of_words(words, rows))
+    }
+
+    /// How many values it has.
+    fn samples(&self) -> usize {
+        self.present.count(self.values.len())
     }
 
     fn push(&mut self, at: usize, values: &[f64], present: &Presence) {
+        if self.values.len() < at || *present != Presence::All || self.present != Presence::All {
+            self.note_present(at, values.len(), present);
+        }
         self.values.resize(at, 0.0);
         self.values.extend_from_slice(values);
-        let rows = self.values.len();
-        self.present.resize(rows.div_ceil(64), 0);
+    }
+
+    /// Notes which of so many values from row `at` on are there, one by one.
+    fn note_present(&mut self, at: usize, rows: usize, present: &Presence) {
+        let mut words = words(std::mem::replace(&mut self.present, Presence::All), self.values.len());
+        words.resize((at + rows).div_ceil(64), 0);
         match present {
-            Presence::All => set_bits(&mut self.present, at, rows),
+            Presence::All => set_bits(&mut words, at, at + rows),
             Presence::Bits(_) => {
-                for i in (0..values.len()).filter(|&i| present.has(i)) {
-                    self.present[(at + i) / 64] |= 1 << ((at + i) % 64);
+                for i in (0..rows).filter(|&i| present.has(i)) {
+                    words[(at + i) / 64] |= 1 << ((at + i) % 64);
                 }
             }
+        }
+        self.present = Presence::Bits(words);
+    }
+}
+
+/// The presence of so many rows as words.
+fn words(present: Presence, rows: usize) -> Vec<u64> {
+    match present {
+        Presence::Bits(words) => words,
+        Presence::All => {
+            let mut words = vec![0; rows.div_ceil(64)];
+            set_bits(&mut words, 0, rows);
+            words
         }
     }
 }
@@ -102,7 +129,7 @@ impl Buffer {
                 metric: column.metric,
                 kind: column.kind,
                 values: Vec::new(),
-                present: Vec::new(),
+                present: Presence::All,
             });
             self.columns.len() - 1
         })
@@ -178,11 +205,7 @@ impl Head {
     pub fn forget(&self, device: DeviceId) {
         let mut state = self.0.write();
         if let Some(buffer) = state.open.streams.remove(&device) {
-            let gone: usize = buffer
-                .columns
-                .iter()
-                .map(|c| c.present.iter().map(|w| w.count_ones() as usize).sum::<usize>())
-                .sum();
+            let gone: usize = buffer.columns.iter().map(BufferColumn::samples).sum();
             state.open.samples = state.open.samples.saturating_sub(gone);
         }
     }
@@ -199,5 +222,41 @@ impl Head {
         let sealing = state.sealing.as_ref().and_then(|g| g.streams.get(&stream));
         let buffers: Vec<&Buffer> = sealing.into_iter().chain(state.open.streams.get(&stream)).collect();
         look(&buffers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_column_gives_back_what_was_pushed_wherever_it_was_absent(
+            pushes in proptest::collection::vec((0usize..70, proptest::collection::vec(any::<bool>(), 1..70), any::<bool>()), 0..6)
+        ) {
+            let mut column =
+                BufferColumn { metric: 1, kind: Kind::Gauge, values: Vec::new(), present: Presence::All };
+            let mut model: Vec<Option<f64>> = Vec::new();
+            for (gap, flags, all) in pushes {
+                let gap = if all { 0 } else { gap };
+                model.resize(model.len() + gap, None);
+                let at = model.len();
+                let flags: Vec<bool> = flags.into_iter().map(|there| there || all).collect();
+                let values: Vec<f64> = (at..at + flags.len()).map(|i| i as f64).collect();
+                column.push(at, &values, &Presence::from_flags(flags.iter().copied()));
+                model.extend(flags.iter().zip(&values).map(|(there, v)| there.then_some(*v)));
+            }
+            for rows in [model.len(), model.len() + 1, model.len() + 65] {
+                let (values, present) = column.rows(rows);
+                prop_assert_eq!(values.len(), rows);
+                for (i, value) in values.into_iter().enumerate() {
+                    let wanted = model.get(i).copied().flatten();
+                    prop_assert_eq!(column.get(i), wanted);
+                    prop_assert_eq!(present.has(i).then_some(value), wanted);
+                }
+            }
+            prop_assert_eq!(column.samples(), model.iter().flatten().count());
+        }
     }
 }
