@@ -6,7 +6,8 @@ use serde::Serialize;
 use store::{DeviceId, TimeRange, Timestamp, USAGE_SLOT_MS, UsageQuery, UsageSum};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{filter, usd};
+use super::question::filter;
+use super::usd;
 use crate::call::Call;
 use crate::model::Number;
 use crate::params::{Params, number, required};
