@@ -7,6 +7,7 @@ mod healthcheck;
 mod import;
 mod keys;
 mod limits;
+mod memory;
 mod plan;
 mod progress;
 mod reset_password;
@@ -19,19 +20,13 @@ use std::process::ExitCode;
 
 use config::{Config, LogFormat, Task};
 
-/// See Cargo.toml.
-#[cfg(target_os = "linux")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// A command that failed while it ran.
 const FAILED: u8 = 1;
 /// A command line or configuration that cannot be used.
 const UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {
-    #[cfg(target_os = "linux")]
-    give_memory_back_soon();
+    memory::give_back_soon();
     match config::from_process() {
         Err(faults) => {
             eprintln!("{faults}");
@@ -58,18 +53,6 @@ fn main() -> ExitCode {
             done(serve::run(config))
         }
     }
-}
-
-/// Memory that nobody uses goes back to the system after a tenth of a second instead of a whole one: what a seal and the
-/// merges after it take then hardly adds up. A load of 17 million samples takes 95 MiB at most and leaves 45, against
-/// 120 and 50 without this and 104 twice with glibc's allocator, in the same processor time.
-#[cfg(target_os = "linux")]
-#[allow(unsafe_code, reason = "the allocator's settings can be reached only so")]
-fn give_memory_back_soon() {
-    /// `mi_option_purge_delay` of `mimalloc.h`, which the crate leaves out; in milliseconds.
-    const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
-    // SAFETY: no other thread runs yet, and it changes that number alone.
-    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, 100) };
 }
 
 fn done(result: anyhow::Result<()>) -> ExitCode {

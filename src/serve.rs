@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::config::Config;
 use crate::healthcheck::reachable;
-use crate::tls;
+use crate::{memory, tls};
 
 /// Requests under way may take this long after a stop, then both ports must be done, then the store closes: together
 /// under the ten seconds that service managers and containers wait at least.
@@ -145,6 +145,7 @@ async fn tell_the_time(store: Arc<Store>) {
         let ticking = store.clone();
         let ticked = blocking(move || {
             ticking.tick(now());
+            memory::give_back();
             ticking.health()
         });
         let Ok(health) = ticked.await else { continue };

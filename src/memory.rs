@@ -1,0 +1,38 @@
+//! The allocator of the server on Linux, and what it may keep of memory that nobody uses.
+
+/// See Cargo.toml.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Memory that nobody uses goes back to the system after a tenth of a second instead of a whole one: what a seal and the
+/// merges after it take then hardly adds up. A load of 17 million samples takes 95 MiB at most and leaves 45, against
+/// 120 and 50 without this and 104 twice with glibc's allocator, in the same processor time. To be called before there is
+/// another thread.
+pub fn give_back_soon() {
+    #[cfg(target_os = "linux")]
+    mi::give_back_soon();
+}
+
+/// Gives back what the threads that have ended left behind: nobody else does while nothing is allocated. Thirty days of 50
+/// devices, loaded in half a minute, left 165 MiB without this and leave 93 to 108.
+pub fn give_back() {
+    #[cfg(target_os = "linux")]
+    mi::give_back();
+}
+
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code, reason = "the allocator can be reached only so")]
+mod mi {
+    pub fn give_back_soon() {
+        /// `mi_option_purge_delay` of `mimalloc.h`, which the crate leaves out; in milliseconds.
+        const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+        // SAFETY: no other thread runs yet, and it changes that number alone.
+        unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, 100) };
+    }
+
+    pub fn give_back() {
+        // SAFETY: it may be called by any thread at any time, and touches only what nobody uses.
+        unsafe { libmimalloc_sys::mi_collect(true) };
+    }
+}
