@@ -121,7 +121,7 @@ export const pages = {
     bytes_n: '{n} B',
     days_n: '{n} d',
     metrics_refused: 'Metrics left out since the start because a device had too many: {n}',
-    queries_refused: 'Queries refused since the start because they were too large: {n}',
+    queries_refused: 'Queries given up since the start because they were too large or took too long: {n}',
     forecast_hint: 'Per day and forecast assume that devices go on as so far. How long data is kept is set under',
     refused: 'Reports refused since the start because the disk or the queue was full: {n}',
   },

@@ -124,7 +124,7 @@ export const pages: Translated<typeof english> = {
     bytes_n: '{n} B',
     days_n: '{n} 天',
     metrics_refused: '启动以来因设备指标过多而未保存的指标：{n}',
-    queries_refused: '启动以来因过大而拒绝的查询：{n}',
+    queries_refused: '启动以来因过大或耗时过长而中止的查询：{n}',
     forecast_hint: '“每天”和“预计占用”按目前的速度推算。保留时间可在此设置：',
     refused: '启动以来因磁盘或队列已满而拒绝的上报：{n}',
   },
