@@ -49,27 +49,27 @@ pub struct Costs {
 
 /// As `openclaw-watch plan --calibrate` measured it, see [`MEASURED_ON`].
 pub const MEASURED: Costs = Costs {
-    commit_cpu_us: 604.0,
-    report_cpu_us: 39.5,
-    sample_cpu_ns: 713.0,
-    seal_sample_cpu_ns: 79.8,
-    seal_series_cpu_us: 72.4,
-    commits_per_s: 188.0,
-    raw_bytes: [0.410, 0.561, 0.819],
-    five_minutes_bytes: [4.43, 0.715],
-    hour_bytes: [5.49, 4.53],
-    tail_report_bytes: 233.0,
+    commit_cpu_us: 283.0,
+    report_cpu_us: 22.1,
+    sample_cpu_ns: 267.0,
+    seal_sample_cpu_ns: 68.5,
+    seal_series_cpu_us: 59.4,
+    commits_per_s: 296.0,
+    raw_bytes: [0.403, 0.562, 0.711],
+    five_minutes_bytes: [4.39, 0.708],
+    hour_bytes: [5.49, 4.42],
+    tail_report_bytes: 234.0,
     tail_sample_bytes: 5.82,
-    head_sample_bytes: 16.9,
-    series_bytes: 562.0,
-    base_bytes: 12e6,
-    report_in_bytes: 370.0,
+    head_sample_bytes: 21.0,
+    series_bytes: 523.0,
+    base_bytes: 12.3e6,
+    report_in_bytes: 372.0,
     sample_in_bytes: 5.74,
     report_out_bytes: 249.0,
 };
 
-/// Where and when: the median of three runs beside other work.
-pub const MEASURED_ON: &str = "two AMD EPYC cores and an ext4 disk, November 2026";
+/// Where and when: the median of three runs.
+pub const MEASURED_ON: &str = "two Intel Xeon cores and an ext4 disk, November 2026";
 
 /// Costs and where they come from.
 #[derive(Debug, Clone, PartialEq)]

@@ -106,10 +106,10 @@ pub fn markdown(engines: &[Measured]) -> String {
             Some(format!("{} / {}", ms(of(&m.warm)?), ms(of(&m.cold)?)))
         });
     }
-    row("peak memory while loading, at rest after it", &|m| {
+    row("peak memory while loading, at rest 15 s after it", &|m| {
         m.memory.map(|memory| format!("{}, {}", mib(memory.peak_bytes), mib(memory.rest_bytes)))
     });
-    row("memory after the queries", &|m| m.asked_bytes.map(mib));
+    row("memory 15 s after the queries", &|m| m.asked_bytes.map(mib));
     text
 }
 
@@ -181,7 +181,7 @@ mod tests {
 | bytes per sample, mix | 1.200, 1.250 with rollups | 2.000 |
 | bytes per sample, host | - | 1.000 |
 | latest of everything, warm / after a restart | 1.50 ms / 3.00 ms | - |
-| peak memory while loading, at rest after it | - | 3 MiB, 2 MiB |
+| peak memory while loading, at rest 15 s after it | - | 3 MiB, 2 MiB |
 ";
         assert_eq!(markdown(&[ours, other]), expected);
     }
