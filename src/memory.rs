@@ -1,4 +1,5 @@
-//! The allocator of the server on Linux, and what it may keep of memory that nobody uses.
+//! The allocators of the server on Linux, and what they may keep of memory that nobody uses. SQLite and zstd use that of
+//! the C library.
 
 /// See Cargo.toml.
 #[cfg(target_os = "linux")]
@@ -12,6 +13,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 pub fn give_back_soon() {
     #[cfg(target_os = "linux")]
     mi::give_back_soon();
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    glibc::bound_heaps();
 }
 
 /// Gives back what the threads that have ended left behind: nobody else does while nothing is allocated. Thirty days of 50
@@ -19,6 +22,8 @@ pub fn give_back_soon() {
 pub fn give_back() {
     #[cfg(target_os = "linux")]
     mi::give_back();
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    glibc::give_back();
 }
 
 #[cfg(target_os = "linux")]
@@ -34,5 +39,21 @@ mod mi {
     pub fn give_back() {
         // SAFETY: it may be called by any thread at any time, and touches only what nobody uses.
         unsafe { libmimalloc_sys::mi_collect(true) };
+    }
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(unsafe_code, reason = "the allocator can be reached only so")]
+mod glibc {
+    /// It would make up to eight heaps for each core, and gives back little of what a query of SQLite took from one.
+    pub fn bound_heaps() {
+        const HEAPS_MAX: libc::c_int = 2;
+        // SAFETY: no other thread runs yet, and it changes that number alone. Where it is refused, nothing changes.
+        unsafe { libc::mallopt(libc::M_ARENA_MAX, HEAPS_MAX) };
+    }
+
+    pub fn give_back() {
+        // SAFETY: it takes each heap's lock and touches only what nobody uses.
+        unsafe { libc::malloc_trim(0) };
     }
 }
