@@ -78,18 +78,14 @@ pub fn backup(dir: &Path, to: &Path, mut progress: impl FnMut(f64)) -> Result<Ba
     Ok(done)
 }
 
-/// Makes the data folder `dir` from a backup; it must not be there yet, or be empty. Checks everything in it before it
-/// gets its name.
+/// Makes the data folder `dir` from a backup. It must not be there yet, or hold nothing of a server; what else is in it, as
+/// a configuration or `lost+found`, stays. Everything is checked before it gets its name.
 ///
 /// # Errors
-/// `dir` holds something, the backup is not whole, or what is in it is not sound.
+/// `dir` holds data, the backup is not whole, or what is in it is not sound.
 pub fn restore(from: &Path, dir: &Path) -> Result<BackedUp> {
     let of_backup = |cause| Error::Backup { path: from.to_path_buf(), cause };
     let of_folder = |cause| Error::Folder { path: dir.to_path_buf(), cause };
-    if dir.exists() && std::fs::read_dir(dir).map_err(of_folder)?.next().is_some() {
-        let full = io::Error::other("there is something in it; move it away, or restore to another folder");
-        return Err(of_folder(full));
-    }
     let file = std::fs::File::open(from).map_err(of_backup)?;
     let file_bytes = file.metadata().map_err(of_backup)?.len();
     let mut file = BufReader::new(file);
@@ -98,8 +94,7 @@ pub fn restore(from: &Path, dir: &Path) -> Result<BackedUp> {
     if !known {
         return Err(of_backup(io::Error::other("it is no backup of OpenClaw Watch, or of a newer version")));
     }
-    let partial = Partial::new(dir, "restoring");
-    open::make_folder(&partial.0)?;
+    let target = Target::take(dir)?;
     let mut unpacked = zstd::Decoder::with_buffer(file).map_err(of_backup)?;
     let mut done = BackedUp { data_bytes: 0, file_bytes };
     let mut missing: Vec<&str> = FILES.iter().map(|file| file.name).collect();
@@ -110,24 +105,98 @@ pub fn restore(from: &Path, dir: &Path) -> Result<BackedUp> {
             ))));
         };
         missing.swap_remove(at);
-        done.data_bytes += extract(&mut unpacked, &partial.0.join(name)).map_err(of_backup)?;
+        done.data_bytes += extract(&mut unpacked, &target.within.join(name)).map_err(of_backup)?;
     }
     // Past the end mark: only here the checksum of the whole is compared.
     if !missing.is_empty() || unpacked.read(&mut [0]).map_err(of_backup)? > 0 {
         return Err(of_backup(io::Error::other("it is not whole")));
     }
-    drop(open::private_file(&partial.0.join("lock")).map_err(of_folder)?);
-    let checked = check(&partial.0)?;
+    drop(open::private_file(&target.within.join("lock")).map_err(of_folder)?);
+    let checked = check(&target.within)?;
     if let Some(fault) = checked.faults.first() {
         let why = format!("what is in it is not sound: {fault}");
         return Err(of_backup(io::Error::other(why)));
     }
-    if dir.exists() {
-        std::fs::remove_dir(dir).map_err(of_folder)?;
-    }
-    std::fs::rename(&partial.0, dir).map_err(of_folder)?;
-    sync_folder(dir).map_err(of_folder)?;
+    target.fill().map_err(of_folder)?;
     Ok(done)
+}
+
+/// Where a restore is under way: a folder of this name in the data folder, which no server starts on meanwhile. Within it
+/// and not beside it, since a data folder may be a volume, which can neither be renamed nor replaced.
+const RESTORING: &str = "restoring";
+
+/// Refuses a folder that a restore filled in part.
+pub fn refuse_restoring(dir: &Path) -> Result<()> {
+    if !dir.join(RESTORING).exists() {
+        return Ok(());
+    }
+    let cause = io::Error::other(format!(
+        "a restore into it goes on or was cut off; if it was, delete {RESTORING} and what there is of {} in it, and \
+         restore again",
+        FILES.map(|file| file.name).join(", ")
+    ));
+    Err(Error::Folder { path: dir.to_path_buf(), cause })
+}
+
+/// The folder that is restored to, locked. When this is dropped it is as it was, unless filling it was begun.
+struct Target<'a> {
+    dir: &'a Path,
+    within: PathBuf,
+    /// The folder was not there.
+    made: bool,
+    filling: bool,
+    _lock: std::fs::File,
+}
+
+impl<'a> Target<'a> {
+    fn take(dir: &'a Path) -> Result<Target<'a>> {
+        let failed = |cause| Error::Folder { path: dir.to_path_buf(), cause };
+        let there = |file: &&&File| {
+            ["", "-wal", "-journal"].iter().any(|end| dir.join([file.name, end].concat()).exists())
+        };
+        if let Some(file) = FILES.iter().find(there) {
+            refuse_restoring(dir)?;
+            let name = file.name;
+            let why = format!("there is data in it ({name}); move it away, or restore to another folder");
+            return Err(failed(io::Error::other(why)));
+        }
+        let made = !dir.exists();
+        open::make_folder(dir)?;
+        let target =
+            Target { dir, within: dir.join(RESTORING), made, filling: false, _lock: open::lock(dir)? };
+        // What a restore left that was cut off before it filled anything: nobody else has the lock.
+        if target.within.exists() {
+            std::fs::remove_dir_all(&target.within).map_err(failed)?;
+        }
+        open::make_folder(&target.within)?;
+        Ok(target)
+    }
+
+    /// Gives the files their names. While their folder is there, nobody takes a part of them for the whole.
+    fn fill(mut self) -> io::Result<()> {
+        self.filling = true;
+        for file in FILES {
+            std::fs::rename(self.within.join(file.name), self.dir.join(file.name))?;
+        }
+        sync_folder(&self.within)?;
+        std::fs::remove_dir_all(&self.within)?;
+        sync_folder(&self.within)?;
+        sync_folder(self.dir)
+    }
+}
+
+impl Drop for Target<'_> {
+    fn drop(&mut self) {
+        if self.filling {
+            return;
+        }
+        // What cannot be removed is in nobody's way: the next restore tries again.
+        let _ = std::fs::remove_dir_all(&self.within);
+        if self.made {
+            let _ = std::fs::remove_file(self.dir.join("lock"));
+            let _ = std::fs::remove_dir(self.dir);
+        }
+    }
 }
 
 /// Each file as it is at one moment, for as long as its connection lives.
@@ -262,7 +331,7 @@ impl<W: Write> Write for Counted<'_, W> {
     }
 }
 
-/// A file or folder beside another that is not done yet; gone when this is, unless it got its name.
+/// A file beside another that is not done yet; gone when this is, unless it got its name.
 struct Partial(PathBuf);
 
 impl Partial {
@@ -277,6 +346,5 @@ impl Drop for Partial {
     fn drop(&mut self) {
         // What is not there any more needs nothing.
         let _ = std::fs::remove_file(&self.0);
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -77,6 +77,7 @@ pub fn open(options: Options, now: Timestamp) -> Result<Store> {
     let dir = options.dir;
     make_folder(&dir)?;
     let lock = lock(&dir)?;
+    crate::backup::refuse_restoring(&dir)?;
     let meta = Meta::open(&dir)?;
     let chunks = ChunkTable::open(&dir)?;
     let sealed = chunks.sealed_generation()?;
@@ -285,7 +286,8 @@ pub fn make_folder(dir: &Path) -> Result<()> {
     builder.create(dir).map_err(failed)
 }
 
-fn lock(dir: &Path) -> Result<File> {
+/// The lock of a folder, which one server holds, or a restore.
+pub fn lock(dir: &Path) -> Result<File> {
     let path = dir.join("lock");
     take_lock(dir, File::options().create(true).truncate(false).write(true).open(path))
 }

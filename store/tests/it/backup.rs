@@ -111,14 +111,82 @@ fn a_backup_is_for_its_owner_and_overwrites_nothing() {
     assert!(matches!(store::backup(dir.path(), &file, |_| ()), Err(Error::Backup { .. })));
     assert!(std::fs::read(&file).unwrap() == before);
     let error = store::restore(&file, dir.path()).unwrap_err().to_string();
-    assert!(error.contains("there is something in it"), "{error}");
+    assert!(error.contains("there is data in it (tail.db)"), "{error}");
     let nothing = tempfile::tempdir().unwrap();
     let error = store::backup(nothing.path(), &dir.path().join("b"), |_| ()).unwrap_err().to_string();
     assert!(error.contains("there is no tail.db in it"), "{error}");
-    // An empty folder may be filled: a volume is one.
-    store::restore(&file, nothing.path()).unwrap();
     let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(left.iter().all(|name| !name.to_string_lossy().contains("partial")), "{left:?}");
+}
+
+/// The names in a folder, sorted.
+fn names(dir: &std::path::Path) -> Vec<String> {
+    let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+    let mut names: Vec<String> = std::fs::read_dir(dir).unwrap().map(name).collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn a_folder_without_data_is_filled_and_what_else_is_in_it_stays() {
+    let (_dir, file) = sample();
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path();
+    std::fs::create_dir(to.join("lost+found")).unwrap();
+    std::fs::write(to.join("plan.toml"), "measured").unwrap();
+    // A volume cannot be replaced or renamed: the folder must stay the one it is.
+    let opened = std::fs::File::open(to).unwrap();
+    let before = std::fs::read(&file).unwrap();
+    let broken = to.join("broken");
+    std::fs::write(&broken, &before[..before.len() / 2]).unwrap();
+    assert!(matches!(store::restore(&broken, to), Err(Error::Backup { .. })));
+    assert_eq!(names(to), ["broken", "lock", "lost+found", "plan.toml"]);
+    store::restore(&file, to).unwrap();
+    let expected = ["broken", "chunks.db", "lock", "lost+found", "meta.db", "plan.toml", "tail.db"];
+    assert_eq!(names(to), expected);
+    assert_eq!(std::fs::read(to.join("plan.toml")).unwrap(), b"measured");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        assert_eq!(opened.metadata().unwrap().ino(), std::fs::metadata(to).unwrap().ino());
+    }
+    drop(opened);
+    Store::open(Options::new(to), NOW).unwrap();
+}
+
+#[test]
+fn a_restore_that_was_cut_off_is_noticed_and_can_be_done_again() {
+    let (_dir, file) = sample();
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path();
+    store::restore(&file, to).unwrap();
+    // As it is between two of the files.
+    std::fs::create_dir(to.join("restoring")).unwrap();
+    std::fs::rename(to.join("meta.db"), to.join("restoring/meta.db")).unwrap();
+    let opened = Store::open(Options::new(to), NOW).err().unwrap().to_string();
+    let restored = store::restore(&file, to).unwrap_err().to_string();
+    for error in [opened, restored] {
+        assert!(
+            error.contains("delete restoring and what there is of tail.db, meta.db, chunks.db"),
+            "{error}"
+        );
+    }
+    assert!(!to.join("meta.db").exists());
+    // As it is before the first of them.
+    for name in ["tail.db", "chunks.db"] {
+        std::fs::remove_file(to.join(name)).unwrap();
+    }
+    store::restore(&file, to).unwrap();
+    assert_eq!(names(to), ["chunks.db", "lock", "meta.db", "tail.db"]);
+}
+
+#[test]
+fn a_folder_that_is_in_use_is_not_restored_to() {
+    let (_dir, file) = sample();
+    let folder = tempfile::tempdir().unwrap();
+    let lock = std::fs::File::create(folder.path().join("lock")).unwrap();
+    lock.lock().unwrap();
+    assert!(matches!(store::restore(&file, folder.path()), Err(Error::Locked { .. })));
 }
 
 #[test]
