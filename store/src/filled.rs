@@ -48,23 +48,34 @@ impl Filled {
     }
 }
 
+/// What rows are late by.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// When the device was added.
+    pub added_ms: Timestamp,
+    /// When it could be heard again.
+    pub heard_from_ms: Timestamp,
+    /// How far the server's clock is from the device's, milliseconds.
+    pub offset_ms: i64,
+}
+
 /// The late ones of a report's rows: those that are old for this device, and those of a time in which nobody could hear
-/// it, however short ago that was. `heard_from_ms` is when it could be heard again, `offset_ms` how far the server's
-/// clock is from the device's.
+/// it, however short ago that was. Not those of before it was added: that is history that it brings along, and nobody
+/// missed it.
 pub fn filled(
     device: DeviceId,
     t_ms: &[Timestamp],
     received_ms: Timestamp,
     interval_ms: u32,
-    offset_ms: i64,
-    heard_from_ms: Timestamp,
+    times: Times,
 ) -> Option<Filled> {
+    let Times { added_ms, heard_from_ms, offset_ms } = times;
     // As long as a device may be silent without being offline, its rows may take that long.
     let slack_ms = silence_allowed_ms(interval_ms);
     // The first report of a device that is heard again holds rows of one interval, as any report does.
     let unheard = heard_from_ms.saturating_sub(i64::from(interval_ms));
     let before = received_ms.saturating_sub(slack_ms.max(LATE_MS_MIN)).max(unheard).saturating_sub(offset_ms);
-    let late = || t_ms.iter().copied().filter(|t| *t < before);
+    let late = || t_ms.iter().copied().filter(|t| (added_ms.saturating_sub(offset_ms)..before).contains(t));
     let (first, last) = (late().min()?, late().max()?);
     let range = TimeRange::new(first, last.saturating_add(i64::from(interval_ms.max(1))))?;
     Some(Filled {
@@ -113,9 +124,9 @@ mod tests {
         offset_ms: i64,
         expected: Option<(i64, i64, u64)>,
     ) {
+        let times = Times { added_ms: NOW - 1_000_000, heard_from_ms: NOW - heard_s * 1_000, offset_ms };
         let t_ms: Vec<i64> = ages_s.iter().map(|age| NOW - age * 1_000 - offset_ms).collect();
-        let heard = NOW - heard_s * 1_000;
-        let found = filled(DeviceId(1), &t_ms, NOW, interval_s * 1_000, offset_ms, heard);
+        let found = filled(DeviceId(1), &t_ms, NOW, interval_s * 1_000, times);
         let age_s = |t: i64| (NOW - offset_ms - t) / 1_000;
         assert_eq!(found.map(|f| (age_s(f.range.start()), age_s(f.range.end()), f.rows)), expected);
     }
@@ -154,6 +165,14 @@ mod tests {
         check_heard(0, &[0, 5, 11, 30], 10, 0, Some((30, 1, 2)));
         check_heard(20, &[0, 25, 31], 10, 0, Some((31, 21, 1)));
         check_heard(0, &[30], 10, 600_000, Some((30, 20, 1)));
+    }
+
+    #[test]
+    fn history_of_before_the_device_was_added_is_not_late() {
+        check(&[0, 1_001, 9_000], 10, 0, None);
+        check(&[900, 1_000, 1_001], 10, 0, Some((1_000, 890, 2)));
+        check(&[1_000, 1_001], 10, 600_000, Some((1_000, 990, 1)));
+        check(&[1_000, 1_001], 10, -600_000, Some((1_000, 990, 1)));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One device in memory: what a report changes in it, and when its state becomes another.
 
 use super::{DeviceRecord, DeviceStatus, FACTS_MAX, Happening};
-use crate::filled::{CLOCK_OFFSET_METRIC, CLOCK_STATE, Filled, filled};
+use crate::filled::{CLOCK_OFFSET_METRIC, CLOCK_STATE, Filled, Times, filled};
 use crate::metrics::Dictionary;
 use crate::presence::{self, Interval};
 use crate::spark::{SPARK_METRIC, Spark};
@@ -110,7 +110,8 @@ impl Device {
         }
         // What is read again after a restart was heard before it.
         let heard_from_ms = if now < started_ms { self.back_ms } else { self.back_ms.max(started_ms) };
-        filled(batch.device, &batch.t_ms, now, self.interval.ms(), offset_ms, heard_from_ms)
+        let times = Times { added_ms: self.record.created_ms, heard_from_ms, offset_ms };
+        filled(batch.device, &batch.t_ms, now, self.interval.ms(), times)
     }
 
     /// What a batch says, without judging it.

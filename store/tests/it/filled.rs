@@ -12,6 +12,17 @@ fn report(rig: &Rig, t: i64, at: i64) {
     append(&rig.store, Batch { interval_ms: Some(10_000), ..batch }).unwrap();
 }
 
+/// A device that was heard once and is offline a minute later.
+fn gone_offline() -> Rig {
+    let rig = Rig::new(NOW);
+    let other = rig.store.add_device(profile("two"), [2; 32], NOW).unwrap();
+    report(&rig, NOW, NOW);
+    rig.store.tick(NOW + MINUTE);
+    // A reply comes after the tick.
+    append(&rig.store, samples(other, NOW + MINUTE, "load1", &[])).unwrap();
+    rig
+}
+
 /// The stretches of the first hour in minutes since `NOW`, those of seconds as well, but not when the rig's own restart
 /// was.
 fn gaps(rig: &Rig) -> Vec<(i64, i64, GapCause)> {
@@ -34,11 +45,7 @@ fn back_fills(rig: &Rig) -> Vec<Event> {
 
 #[test]
 fn an_outage_that_is_filled_in_is_one_range_and_one_event() {
-    let rig = Rig::new(NOW);
-    let other = rig.store.add_device(profile("two"), [2; 32], NOW).unwrap();
-    report(&rig, NOW, NOW);
-    rig.store.tick(NOW + MINUTE);
-    append(&rig.store, samples(other, NOW + MINUTE, "load1", &[])).unwrap();
+    let rig = gone_offline();
     // Back after ten minutes: live rows and, beside them, what was kept, every ten seconds of it.
     let back = NOW + 10 * MINUTE;
     for i in 1..60 {
@@ -83,11 +90,7 @@ fn a_server_that_was_killed_was_there_until_the_last_report() {
 
 #[test]
 fn a_hole_between_what_was_filled_in_stays_one() {
-    let rig = Rig::new(NOW);
-    let other = rig.store.add_device(profile("two"), [2; 32], NOW).unwrap();
-    report(&rig, NOW, NOW);
-    rig.store.tick(NOW + MINUTE);
-    append(&rig.store, samples(other, NOW + MINUTE, "load1", &[])).unwrap();
+    let rig = gone_offline();
     // The agent was away as well, for fifty seconds after its fourth minute.
     let back = NOW + 10 * MINUTE;
     for i in (1..60).filter(|i| !(25..29).contains(i)) {
@@ -106,11 +109,7 @@ fn a_hole_between_what_was_filled_in_stays_one() {
 
 #[test]
 fn what_was_not_filled_in_keeps_its_cause() {
-    let rig = Rig::new(NOW);
-    let other = rig.store.add_device(profile("two"), [2; 32], NOW).unwrap();
-    report(&rig, NOW, NOW);
-    rig.store.tick(NOW + MINUTE);
-    append(&rig.store, samples(other, NOW + MINUTE, "load1", &[])).unwrap();
+    let rig = gone_offline();
     // Only the five minutes in the middle were kept; they come in the wrong order.
     let back = NOW + 20 * MINUTE;
     for i in (0..30).rev() {
@@ -169,6 +168,18 @@ fn says(rig: &Rig, gateway: &str, version: &str, t: i64, at: i64) {
 fn kinds(rig: &Rig) -> Vec<String> {
     let query = EventQuery { device: Some(rig.device), limit: 100, ..EventQuery::default() };
     rig.store.events(&query).unwrap().entries.into_iter().map(|event| event.kind).collect()
+}
+
+#[test]
+fn history_that_a_new_device_brings_along_is_no_late_data() {
+    let rig = Rig::new(NOW);
+    for day in (1..60).rev() {
+        let at = NOW + day;
+        let batch = samples(rig.device, at, "load1", &[(NOW - day * 24 * 60 * MINUTE, 1.0)]);
+        append(&rig.store, Batch { interval_ms: Some(10_000), ..batch }).unwrap();
+    }
+    let rig = rig.reopen(NOW + MINUTE);
+    assert!(back_fills(&rig).is_empty(), "{:?}", back_fills(&rig));
 }
 
 #[test]
