@@ -21,6 +21,8 @@ export interface DemoDevice {
   key: string;
   /** 0 to 1, fixed for the device: what makes it busy or calm. */
   load: number;
+  /** Answers of its assistant on a working day: a few devices do most of a fleet's. */
+  answers: number;
   cores: number;
   memory: number;
   disk: number;
@@ -64,17 +66,20 @@ const AT_ONCE = 16;
 export async function addFleet(api: Api, count: number, seed: number): Promise<DemoDevice[]> {
   const next = random(seed);
   const planned = Array.from({ length: count }, (_, index) => plan(index, next()));
-  const fleet: DemoDevice[] = [];
-  for (let at = 0; at < count; at += AT_ONCE) {
-    fleet.push(...(await Promise.all(planned.slice(at, at + AT_ONCE).map(async (device) => await add(api, device)))));
-  }
-  return fleet;
+  return await someAtOnce(planned, async (device) => await add(api, device));
 }
 
 async function add(api: Api, device: Omit<DemoDevice, 'id' | 'key'>): Promise<DemoDevice> {
   const { name, type, tags } = device;
   const added = (await api('POST', '/api/v1/devices', { name, device_type: type, tags, notes: '' })) as { device: { id: number }; api_key: string };
   return { ...device, id: added.device.id, key: added.api_key };
+}
+
+/** Answers a day of the devices that people work with, by their place in the fleet; the others have a few. */
+const BUSY: Record<number, number> = { 0: 52, 2: 17, 5: 9, 6: 26, 7: 13, 9: 34 };
+
+function answers(index: number, chance: number): number {
+  return BUSY[index] ?? (index % 3 === 2 ? 0 : 5 * chance ** 3);
 }
 
 const FATES: Record<number, DemoDevice['fate']> = { 4: 'silent', 6: 'failing', 8: 'gateway_down', 11: 'never', 17: 'silent', 23: 'failing' };
@@ -87,6 +92,7 @@ function plan(index: number, chance: number): Omit<DemoDevice, 'id' | 'key'> {
     type,
     tags: [...tags],
     load: 0.08 + chance * 0.5,
+    answers: answers(index, chance),
     cores: [8, 4, 8, 4, 4, 2, 16, 12, 4, 10][index % 10] ?? 4,
     memory: [64, 16, 32, 8, 8, 4, 64, 128, 4, 36][index % 10] ?? 8,
     disk: [2_000, 16_000, 1_000, 160, 160, 80, 4_000, 2_000, 64, 1_000][index % 10] ?? 250,
@@ -202,8 +208,8 @@ export function bootId(device: number): string {
 
 /** The year before now: the first device in steps of ten minutes, the others in steps of six hours, the last day every two minutes. */
 export async function sendPast(ingest: string, fleet: readonly DemoDevice[], now_ms: number, seed: number): Promise<void> {
-  for (const device of fleet) {
-    if (device.fate === 'never') continue;
+  const one = async (device: DemoDevice): Promise<void> => {
+    if (device.fate === 'never') return;
     const next = random(seed + device.id);
     const until = now_ms - (device.fate === 'silent' ? 3 * HOUR : 0);
     const step = device === fleet[0] ? 10 * MINUTE : 6 * HOUR;
@@ -225,7 +231,15 @@ export async function sendPast(ingest: string, fleet: readonly DemoDevice[], now
       if (rows.length >= ROWS_PER_REPORT) await flush();
     }
     await flush({ usage: usage(device, now_ms, next), logs: logs(device, now_ms, next) });
-  }
+  };
+  await someAtOnce(fleet, one);
+}
+
+/** A few at a time, as many devices' reports would meet. */
+async function someAtOnce<In, Out>(all: readonly In[], one: (each: In) => Promise<Out>): Promise<Out[]> {
+  const done: Out[] = [];
+  for (let at = 0; at < all.length; at += AT_ONCE) done.push(...(await Promise.all(all.slice(at, at + AT_ONCE).map(one))));
+  return done;
 }
 
 const MODELS = [
@@ -237,10 +251,13 @@ const MODELS = [
 ] as const;
 
 function usage(device: DemoDevice, now_ms: number, next: () => number): unknown[] {
-  if (device.fate === 'bare' || device.id % 3 === 0) return [];
+  if (device.fate === 'bare') return [];
   const events: unknown[] = [];
   for (let day = 60; day >= 0; day -= 1) {
-    for (let turn = 0; turn < 3 + device.load * 12 * next(); turn += 1) {
+    const weekend = [0, 6].includes(new Date(now_ms - day * DAY).getUTCDay());
+    // A part of an answer is the chance of one.
+    const turns = device.answers * (weekend ? 0.4 : 1) * (0.5 + next()) + next();
+    for (let turn = 0; turn < Math.floor(turns); turn += 1) {
       const t_ms = Math.round(now_ms - day * DAY - next() * 11 * HOUR);
       const [provider, model, into, out] = MODELS[Math.floor(next() * next() * MODELS.length)] ?? MODELS[0];
       const input = Math.round(400 + next() * 9_000);
@@ -296,8 +313,7 @@ export async function sendNow(ingest: string, fleet: readonly DemoDevice[], now_
     const values = details(device, figures(device, now_ms, now_ms, next), now_ms, next);
     await send(ingest, device.key, report(device, bootId(device.id), { rows: [{ t_ms: now_ms, v: values }] }));
   };
-  // A few at a time, as many devices' reports would meet.
-  for (let at = 0; at < alive.length; at += AT_ONCE) await Promise.all(alive.slice(at, at + AT_ONCE).map(one));
+  await someAtOnce(alive, one);
 }
 
 /**
