@@ -17,7 +17,7 @@ pub enum Values {
         /// The earlier column.
         column: u32,
         /// Which values differ.
-        others: Exceptions,
+        others: Box<Exceptions>,
     },
     /// Every value is `m / 10^exponent`.
     Decimals {
@@ -33,9 +33,9 @@ pub enum Values {
         /// The `m`.
         mantissas: Integers,
         /// What is to be added to the bits.
-        corrections: Integers,
+        corrections: Box<Integers>,
         /// Values that are no decimals.
-        exceptions: Exceptions,
+        exceptions: Box<Exceptions>,
     },
     /// The bits in total order.
     Bits(Integers),
@@ -135,7 +135,7 @@ impl Plan {
         let decimals = &scratch.decimals;
         match self {
             Plan::Constant(bits) => Values::Constant(bits.swap_bytes()),
-            Plan::Like(column, others) => Values::Like { column, others: others.put(out) },
+            Plan::Like(column, others) => Values::Like { column, others: Box::new(others.put(out)) },
             Plan::Decimals(mantissas) => Values::Decimals {
                 exponent: decimals.exponent,
                 mantissas: mantissas.put(&decimals.mantissas, out),
@@ -143,8 +143,8 @@ impl Plan {
             Plan::Near(near) => Values::NearDecimals {
                 exponent: decimals.exponent,
                 mantissas: near.mantissas.put(&decimals.mantissas, out),
-                corrections: near.corrections.put(&decimals.corrections, out),
-                exceptions: near.exceptions.put(out),
+                corrections: Box::new(near.corrections.put(&decimals.corrections, out)),
+                exceptions: Box::new(near.exceptions.put(out)),
             },
             Plan::Bits(bits) => Values::Bits(bits.put(&scratch.ordered, out)),
         }

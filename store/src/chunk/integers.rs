@@ -4,7 +4,8 @@ use super::choose::{self, Plan};
 use super::sequence::{Place, Sequence, Source, Streams};
 use bincode::{Decode, Encode};
 
-/// How a column of integers is written; its length is known from elsewhere.
+/// How a column of integers is written; its length is known from elsewhere. What is seldom is boxed: a reader goes through
+/// the heads of many columns to find one.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
 pub enum Integers {
     /// As one sequence.
@@ -14,18 +15,18 @@ pub enum Integers {
         /// How many runs.
         runs: u32,
         /// The value of each.
-        values: Sequence,
+        values: Box<Sequence>,
         /// How often it stands there.
-        lengths: Sequence,
+        lengths: Box<Sequence>,
     },
     /// As places in a list.
     Dictionary {
         /// How long the list is.
         entries: u32,
         /// The list, ascending.
-        list: Sequence,
+        list: Box<Sequence>,
         /// For each value where it stands in the list.
-        places: Sequence,
+        places: Box<Sequence>,
     },
 }
 
@@ -76,8 +77,8 @@ fn plan_runs(values: &[i64]) -> Option<Planned> {
     Some(Planned {
         integers: Integers::Runs {
             runs: runs as u32,
-            values: of_values.sequence,
-            lengths: of_lengths.sequence,
+            values: Box::new(of_values.sequence),
+            lengths: Box::new(of_lengths.sequence),
         },
         bits: of_values.bits + of_lengths.bits,
         parts: Some((heads, lengths)),
@@ -109,8 +110,8 @@ fn plan_dictionary(values: &[i64], bits: u64) -> Option<Planned> {
     Some(Planned {
         integers: Integers::Dictionary {
             entries: list.len() as u32,
-            list: of_list.sequence,
-            places: of_places.sequence,
+            list: Box::new(of_list.sequence),
+            places: Box::new(of_places.sequence),
         },
         bits: of_list.bits + of_places.bits,
         parts: Some((list, places)),
@@ -229,7 +230,7 @@ mod tests {
 
     #[test]
     fn runs_and_places_that_do_not_add_up_are_refused() {
-        let sequence = |base, step| Sequence { base, step, form: Form::Line };
+        let sequence = |base, step| Box::new(Sequence { base, step, form: Form::Line });
         let source = Source { symbols: &[], raw: &[] };
         let runs = |lengths| Integers::Runs { runs: 2, values: sequence(1, 0), lengths };
         let places = |places| Integers::Dictionary { entries: 2, list: sequence(1, 1), places };

@@ -25,25 +25,25 @@ mod integers;
 mod likeness;
 mod planes;
 mod presence;
+mod read;
 mod sequence;
 #[cfg(test)]
 mod tests;
 mod times;
 mod tokens;
 
-use crate::error::{Error, Result};
+pub use read::Chunk;
+
 use crate::types::{Kind, Presence, Timestamp};
 use bincode::{Decode, Encode};
 use blocks::Compressor;
 use column::{Plan, Scratch, Values};
-use header::{HEADER_BYTES, damaged};
+use header::HEADER_BYTES;
 use likeness::{Recent, Samples};
 use presence::Stored;
-use sequence::{Place, Source, Streams};
+use sequence::Streams;
 use std::cell::RefCell;
-use std::sync::OnceLock;
 use times::Times;
-use zstd::zstd_safe::DCtx;
 
 /// Rows in one chunk at most.
 pub const CHUNK_ROWS_MAX: usize = 8_192;
@@ -274,207 +274,4 @@ pub fn same_bits(a: &[f64], b: &[f64]) -> bool {
     // Without a way out of the loop it takes several at a time.
     let differing = a.iter().zip(b).fold(0, |differing, (a, b)| differing | (a.to_bits() ^ b.to_bits()));
     a.len() == b.len() && differing == 0
-}
-
-/// A chunk that was read back: checked and unpacked, its columns not yet decoded.
-pub struct Chunk {
-    rows: usize,
-    times: Times,
-    /// Once they were asked for with [`Chunk::times_kept`].
-    kept_times: OnceLock<Vec<Timestamp>>,
-    columns: Vec<OpenColumn>,
-    /// "Every row" first.
-    presences: Vec<OpenPresence>,
-    /// Symbols and raw bits, with padding behind them.
-    streams: Vec<u8>,
-    symbols: usize,
-}
-
-struct OpenColumn {
-    key: ColumnKey,
-    kind: Kind,
-    presence: usize,
-    values: Values,
-    /// Where its streams begin.
-    place: Place,
-}
-
-struct OpenPresence {
-    present: Presence,
-    /// How many rows hold a value.
-    count: usize,
-}
-
-impl Chunk {
-    /// Checks and unpacks a blob.
-    ///
-    /// # Errors
-    /// `Corrupt` with what is wrong; never a panic, never memory past [`CHUNK_BYTES_MAX`] nor past 32,768 times the
-    /// blob.
-    pub fn open(blob: &[u8]) -> Result<Chunk> {
-        thread_local! {
-            static CONTEXT: RefCell<(DCtx<'static>, Vec<u8>)> = RefCell::new((DCtx::create(), Vec::new()));
-        }
-        let header = header::read(blob)?;
-        if header.plain_bytes > CHUNK_BYTES_MAX {
-            return Err(damaged("it claims to be too large"));
-        }
-        CONTEXT.with_borrow_mut(|(context, plain)| {
-            blocks::decompress(context, &blob[HEADER_BYTES..], header.plain_bytes, plain)
-                .ok_or_else(|| damaged("it does not decompress"))?;
-            let chunk = Chunk::of_plain(plain);
-            if plain.capacity() > KEPT_BYTES_MAX {
-                *plain = Vec::new();
-            }
-            chunk
-        })
-    }
-
-    fn of_plain(plain: &[u8]) -> Result<Chunk> {
-        let config = bincode::config::standard().with_limit::<HEAD_BYTES_MAX>();
-        let (head, used): (Head, usize) = bincode::decode_from_slice(plain, config)
-            .map_err(|e| damaged(&format!("its structure does not decode: {e}")))?;
-        let rows = head.rows as usize;
-        if rows > CHUNK_ROWS_MAX || head.columns.len() > CHUNK_COLUMNS_MAX {
-            return Err(damaged("it has too many rows or columns"));
-        }
-        if head.presences.len() > head.columns.len() {
-            return Err(damaged("it has more presences than columns"));
-        }
-        let symbols = head.symbols as usize;
-        if symbols > plain.len() - used {
-            return Err(damaged("its streams are not there"));
-        }
-        let mut chunk = Chunk {
-            rows,
-            times: head.times,
-            kept_times: OnceLock::new(),
-            columns: Vec::with_capacity(head.columns.len()),
-            presences: open_presences(&head.presences, rows)
-                .ok_or_else(|| damaged("a column's presence is of other rows"))?,
-            streams: Vec::with_capacity(plain.len() - used + bits::PADDING),
-            symbols,
-        };
-        chunk.streams.extend_from_slice(&plain[used..]);
-        let end = chunk.find_columns(head.columns).ok_or_else(|| damaged("its columns do not add up"))?;
-        if end.symbol != symbols || end.bit.div_ceil(8) != chunk.streams.len() - symbols {
-            return Err(damaged("its streams have another length"));
-        }
-        chunk.streams.extend_from_slice(&[0; bits::PADDING]);
-        Ok(chunk)
-    }
-
-    /// Steps over the streams of all columns; gives where the last ends.
-    fn find_columns(&mut self, stored: Vec<StoredColumn>) -> Option<Place> {
-        let mut place = Place::default();
-        self.times.skip(self.rows, self.source(), &mut place)?;
-        let mut metric = 0u32;
-        for column in stored {
-            metric = metric.checked_add(column.metric_rise)?;
-            let presence = column.presence as usize;
-            let count = self.presences.get(presence)?.count;
-            let from = place;
-            column.values.skip(count, self.source(), &mut place)?;
-            let key = ColumnKey { metric, field: column.field };
-            if self.columns.last().is_some_and(|last| last.key >= key) {
-                return None;
-            }
-            if let Some(other) = column.values.other() {
-                let other = self.columns.get(other as usize)?;
-                let as_many = self.presences.get(other.presence)?.count == count;
-                if !as_many || other.values.other().is_some() {
-                    return None;
-                }
-            }
-            self.columns.push(OpenColumn {
-                key,
-                kind: column.kind,
-                presence,
-                values: column.values,
-                place: from,
-            });
-        }
-        Some(place)
-    }
-
-    fn source(&self) -> Source<'_> {
-        let (symbols, raw) = self.streams.split_at(self.symbols);
-        Source { symbols, raw }
-    }
-
-    /// About how much memory it takes.
-    pub fn memory_bytes(&self) -> usize {
-        let presences = self.presences.len() * (size_of::<OpenPresence>() + self.rows.div_ceil(8));
-        let times = self.rows * size_of::<Timestamp>();
-        self.streams.capacity() + self.columns.len() * size_of::<OpenColumn>() + presences + times
-    }
-
-    /// Number of rows.
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
-    /// As [`Chunk::times`], for a chunk that is asked again: decoded once.
-    ///
-    /// # Errors
-    /// As [`Chunk::times`].
-    pub fn times_kept(&self) -> Result<&[Timestamp]> {
-        if let Some(times) = self.kept_times.get() {
-            return Ok(times);
-        }
-        let times = self.times()?;
-        Ok(self.kept_times.get_or_init(|| times))
-    }
-
-    /// The rows' times, in the order they were given.
-    ///
-    /// # Errors
-    /// `Corrupt` when they do not decode.
-    pub fn times(&self) -> Result<Vec<Timestamp>> {
-        self.times.take(self.rows, self.source()).ok_or_else(|| Error::Corrupt {
-            what: "a chunk's times".into(),
-            why: "they do not decode".into(),
-        })
-    }
-
-    /// Which columns there are, in ascending order.
-    pub fn columns(&self) -> impl ExactSizeIterator<Item = (ColumnKey, Kind)> + '_ {
-        self.columns.iter().map(|c| (c.key, c.kind))
-    }
-
-    /// One column: its values, one per row that has one, and which rows those are. `None`: no such column.
-    ///
-    /// # Errors
-    /// `Corrupt` when it does not decode.
-    pub fn column(&self, key: ColumnKey) -> Result<Option<(Vec<f64>, &Presence)>> {
-        let Ok(at) = self.columns.binary_search_by_key(&key, |c| c.key) else { return Ok(None) };
-        let column = &self.columns[at];
-        let presence = &self.presences[column.presence];
-        let values = self.values(column, presence.count).ok_or_else(|| Error::Corrupt {
-            what: format!("column {key:?} of a chunk"),
-            why: "it does not decode".into(),
-        })?;
-        Ok(Some((values, &presence.present)))
-    }
-
-    fn values(&self, column: &OpenColumn, count: usize) -> Option<Vec<f64>> {
-        // The other has values of its own: one step is enough.
-        let other = match column.values.other() {
-            Some(other) => {
-                let other = self.columns.get(other as usize)?;
-                other.values.take(count, Vec::new(), self.source(), other.place)?
-            }
-            None => Vec::new(),
-        };
-        column.values.take(count, other, self.source(), column.place)
-    }
-}
-
-fn open_presences(stored: &[Stored], rows: usize) -> Option<Vec<OpenPresence>> {
-    let every_row = OpenPresence { present: Presence::All, count: rows };
-    let others = stored.iter().map(|stored| {
-        let present = stored.open(rows)?;
-        Some(OpenPresence { count: present.count(rows), present })
-    });
-    [Some(every_row)].into_iter().chain(others).collect()
 }

@@ -1,9 +1,11 @@
 //! Whole chunks: what goes in comes back, and nothing else is taken for a chunk.
 
 use super::*;
+use crate::error::Result;
 use proptest::collection::vec as many;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use zstd::zstd_safe::DCtx;
 
 fn key(metric: u32) -> ColumnKey {
     ColumnKey { metric, field: Field::Value }
@@ -156,9 +158,7 @@ fn with_header(frame: &[u8], plain_bytes: usize) -> Vec<u8> {
 
 fn unpacked(blob: &[u8]) -> Vec<u8> {
     let header = header::read(blob).unwrap();
-    let mut plain = Vec::new();
-    blocks::decompress(&mut DCtx::create(), &blob[HEADER_BYTES..], header.plain_bytes, &mut plain).unwrap();
-    plain
+    blocks::decompress(&mut DCtx::create(), &blob[HEADER_BYTES..], header.plain_bytes, 0).unwrap()
 }
 
 proptest! {

@@ -15,6 +15,12 @@ pub const SMALL: u64 = 16;
 /// Raw bits that follow each token; unknown tokens have none.
 pub const WIDTHS: [u8; 256] = widths();
 
+/// As in [`WIDTHS`] for what is a token, without looking there.
+#[inline]
+fn width(token: u8) -> u8 {
+    if token < SMALL as u8 { 0 } else { (token >> 1) - 5 }
+}
+
 const BASES: [u64; 256] = bases();
 
 const fn widths() -> [u8; 256] {
@@ -87,10 +93,13 @@ pub fn put(u: u64, raw: &mut BitWriter) -> u8 {
 
 /// Bits that follow these tokens; `None` when one of them is none.
 pub fn raw_bits_of(symbols: &[u8]) -> Option<usize> {
+    // So few that a sum of them fits, also of those that are no tokens: several are then added at a time.
+    const AT_ONCE: usize = 512;
+    const _: () = assert!(AT_ONCE * (u8::MAX as usize / 2 - 5) <= u16::MAX as usize);
     let (mut bits, mut largest) = (0usize, 0u8);
-    for &symbol in symbols {
-        bits += usize::from(WIDTHS[symbol as usize]);
-        largest = largest.max(symbol);
+    for some in symbols.chunks(AT_ONCE) {
+        bits += usize::from(some.iter().map(|&symbol| u16::from(width(symbol))).sum::<u16>());
+        largest = some.iter().fold(largest, |largest, &symbol| largest.max(symbol));
     }
     (usize::from(largest) < TOKENS).then_some(bits)
 }
@@ -128,6 +137,14 @@ mod tests {
     fn tokens_ascend_with_the_numbers() {
         let numbers = [0, 1, 15, 16, 23, 24, 31, 32, 47, 48, 1 << 32, u64::MAX];
         assert_eq!(numbers.map(token), [0, 1, 15, 16, 16, 17, 17, 18, 18, 19, 72, 135]);
+    }
+
+    #[test]
+    fn the_raw_bits_of_many_tokens_are_those_of_each() {
+        let symbols: Vec<u8> = (0..5_000).map(|i| (i * i % TOKENS) as u8).collect();
+        let each = symbols.iter().map(|&symbol| usize::from(WIDTHS[symbol as usize]));
+        assert_eq!(raw_bits_of(&symbols), Some(each.sum()));
+        assert_eq!(raw_bits_of(&[u8::MAX; 5_000]), None);
     }
 
     #[test]
