@@ -10,6 +10,9 @@ use crate::error::{Error, Result};
 use crate::rollup::{roll_up, step_start, touched};
 use crate::shared::Shared;
 use crate::types::{Bucket, DeviceId, Figures, Kind, Presence, Tier, TimeRange, Timestamp};
+use parking_lot::Mutex;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// What the head has of some metrics. Taken before the snapshot of the chunks.
@@ -19,25 +22,27 @@ struct Fresh {
     samples: Vec<Samples>,
 }
 
-/// Reads for one query, within its budget.
+/// Reads for one query, within its budget; on several threads where it asks for many devices.
 pub struct Gather<'a> {
     shared: &'a Shared,
     figures: Figures,
-    budget: usize,
+    /// Samples that may still be read.
+    budget: AtomicUsize,
     until: Instant,
-    damaged: Vec<i64>,
+    damaged: Mutex<Vec<i64>>,
 }
 
 impl<'a> Gather<'a> {
     /// Reads as much as a query may, and no longer than `until`.
     pub fn new(shared: &'a Shared, figures: Figures, until: Instant) -> Gather<'a> {
-        Gather { shared, figures, budget: shared.limits.query_samples, until, damaged: Vec::new() }
+        let budget = AtomicUsize::new(shared.limits.query_samples);
+        Gather { shared, figures, budget, until, damaged: Mutex::default() }
     }
 
     /// Sets the damaged chunks aside that were met; returns whether there were any: the answer then lacks more than it must.
     pub fn set_damaged_aside(&self) -> bool {
         let mut set_aside = false;
-        for &id in &self.damaged {
+        for &id in &*self.damaged.lock() {
             match self.shared.chunks.set_aside(id) {
                 Ok(done) => set_aside |= done,
                 // It stays where it is, and is left out of answers as it is now.
@@ -66,12 +71,7 @@ impl<'a> Gather<'a> {
     }
 
     /// The samples of some metrics.
-    pub fn raw(
-        &mut self,
-        device: DeviceId,
-        metrics: &[(u32, Kind)],
-        range: TimeRange,
-    ) -> Result<Vec<Samples>> {
+    pub fn raw(&self, device: DeviceId, metrics: &[(u32, Kind)], range: TimeRange) -> Result<Vec<Samples>> {
         let fresh = self.fresh(device, metrics, range);
         let shared = self.shared;
         shared.chunks.snapshot(|view| self.samples(view, device, metrics, range, &fresh))
@@ -79,7 +79,7 @@ impl<'a> Gather<'a> {
 
     /// The rollups of some metrics, those of rows not sealed yet computed from raw.
     pub fn rolled_up(
-        &mut self,
+        &self,
         device: DeviceId,
         metrics: &[(u32, Kind)],
         tier: Tier,
@@ -95,7 +95,7 @@ impl<'a> Gather<'a> {
         shared.chunks.snapshot(|view| {
             self.each_chunk(view, device, tier, range, metrics.len(), |chunk, times| {
                 for ((metric, kind), points) in metrics.iter().zip(&mut found) {
-                    rollup_points(chunk, *metric, *kind, figures, times, range, points)?;
+                    append_rollups(chunk, *metric, *kind, figures, times, range, points)?;
                 }
                 Ok(())
             })?;
@@ -129,7 +129,7 @@ impl<'a> Gather<'a> {
 
     /// Samples in ascending order, each time once.
     fn samples(
-        &mut self,
+        &self,
         view: &Snapshot<'_>,
         device: DeviceId,
         metrics: &[(u32, Kind)],
@@ -155,7 +155,7 @@ impl<'a> Gather<'a> {
     /// Each chunk of a tier that overlaps a range with its times, oldest first; `columns` of each are paid for. A damaged
     /// chunk leaves a hole; the rest of the range is answered.
     fn each_chunk(
-        &mut self,
+        &self,
         view: &Snapshot<'_>,
         device: DeviceId,
         tier: Tier,
@@ -170,7 +170,7 @@ impl<'a> Gather<'a> {
                 each(&chunk, times)
             });
             match read {
-                Err(Error::Corrupt { .. }) => self.damaged.push(meta.id),
+                Err(Error::Corrupt { .. }) => self.damaged.lock().push(meta.id),
                 other => other?,
             }
         }
@@ -178,17 +178,15 @@ impl<'a> Gather<'a> {
     }
 
     /// Called before the columns of each chunk are unpacked, so that a query past its time ends within one chunk of it.
-    fn spend(&mut self, samples: usize) -> Result<()> {
+    fn spend(&self, samples: usize) -> Result<()> {
         let limits = &self.shared.limits;
         if Instant::now() >= self.until {
             return Err(Error::TooLong { limit_ms: limits.query_time.as_millis() as u64 });
         }
-        match self.budget.checked_sub(samples) {
-            Some(left) => {
-                self.budget = left;
-                Ok(())
-            }
-            None => Err(Error::TooMuch { limit: limits.query_samples }),
+        let less = |left: usize| left.checked_sub(samples);
+        match self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Error::TooMuch { limit: limits.query_samples }),
         }
     }
 }
@@ -210,7 +208,12 @@ fn settle<T: Copy>(points: &mut Vec<(Timestamp, T)>) {
     points.truncate(kept);
 }
 
-/// Appends the samples of a column within a range. The times of a chunk ascend.
+/// The rows of a chunk that are within a range. The times of a chunk ascend.
+fn rows_within(times: &[Timestamp], range: TimeRange) -> Range<usize> {
+    times.partition_point(|&t| t < range.start())..times.partition_point(|&t| t < range.end())
+}
+
+/// Appends the samples of a column within a range.
 fn append_samples(
     chunk: &Chunk,
     key: ColumnKey,
@@ -220,10 +223,9 @@ fn append_samples(
 ) -> Result<()> {
     let Some((values, present)) = chunk.column(key)? else { return Ok(()) };
     if *present == Presence::All {
-        let from = times.partition_point(|&t| t < range.start());
-        let to = times.partition_point(|&t| t < range.end());
-        let inside = times.get(from..to).unwrap_or_default().iter().copied();
-        samples.extend(inside.zip(values.into_iter().skip(from)));
+        let rows = rows_within(times, range);
+        let from = rows.start;
+        samples.extend(times[rows].iter().copied().zip(values.into_iter().skip(from)));
         return Ok(());
     }
     let there = times.iter().copied().enumerate().filter(|(row, _)| present.has(*row));
@@ -231,7 +233,8 @@ fn append_samples(
     Ok(())
 }
 
-fn rollup_points(
+/// Appends the rollups of a metric within a range.
+fn append_rollups(
     chunk: &Chunk,
     metric: u32,
     kind: Kind,
@@ -243,25 +246,33 @@ fn rollup_points(
     let key = |field| ColumnKey { metric, field };
     let Some((counts, present)) = chunk.column(key(Field::Count))? else { return Ok(()) };
     let present: &Presence = present;
-    let mut rows: Vec<(Timestamp, Bucket)> = (0..times.len())
-        .filter(|&i| present.has(i))
-        .zip(counts)
-        .map(|(i, count)| (times[i], Bucket { count: count as u64, ..Bucket::EMPTY }))
-        .collect();
+    let rows = rows_within(times, range);
+    // Values of rows before the range: the values stand one after the other, without those that are missing.
+    let before = (0..rows.start).filter(|&row| present.has(row)).count();
+    let there = rows.filter(|&row| present.has(row));
+    let counted = there.zip(counts.into_iter().skip(before));
+    let from = points.len();
+    points.extend(counted.map(|(row, n)| (times[row], Bucket { count: n as u64, ..Bucket::EMPTY })));
     let mut fill = |wanted: bool, field, set: fn(&mut Bucket, f64)| -> Result<()> {
         if wanted && let Some((values, _)) = chunk.column(key(field))? {
-            rows.iter_mut().zip(values).for_each(|(row, v)| set(&mut row.1, v));
+            points[from..]
+                .iter_mut()
+                .zip(values.into_iter().skip(before))
+                .for_each(|(p, v)| set(&mut p.1, v));
         }
         Ok(())
     };
     // What a counter grew by from one step to the next is told by the last value of the one and the first of the other.
     let growth = figures.increase && kind == Kind::Counter;
-    fill(figures.sum, Field::Sum, |b, v| b.sum = v)?;
-    fill(figures.min, Field::Min, |b, v| b.min = v)?;
-    fill(figures.max, Field::Max, |b, v| b.max = v)?;
-    fill(growth || figures == Figures::ALL, Field::First, |b, v| b.first = v)?;
-    fill(growth || figures.last, Field::Last, |b, v| b.last = v)?;
-    fill(growth, Field::Increase, |b, v| b.increase = v)?;
-    points.extend(rows.into_iter().filter(|r| range.contains(r.0)));
-    Ok(())
+    let filled = fill(figures.sum, Field::Sum, |b, v| b.sum = v)
+        .and_then(|()| fill(figures.min, Field::Min, |b, v| b.min = v))
+        .and_then(|()| fill(figures.max, Field::Max, |b, v| b.max = v))
+        .and_then(|()| fill(growth || figures == Figures::ALL, Field::First, |b, v| b.first = v))
+        .and_then(|()| fill(growth || figures.last, Field::Last, |b, v| b.last = v))
+        .and_then(|()| fill(growth, Field::Increase, |b, v| b.increase = v));
+    if filled.is_err() {
+        // A chunk that is damaged leaves a hole, never steps of which a part is missing.
+        points.truncate(from);
+    }
+    filled
 }

@@ -2,6 +2,7 @@
 
 mod gather;
 mod plan;
+mod spread;
 
 use crate::error::{Error, Result};
 use crate::shared::Shared;
@@ -9,6 +10,7 @@ use crate::types::{
     Bucket, DeviceId, Figures, Kind, RangeAnswer, RangeQuery, Series, Tier, TimeRange, Timestamp,
 };
 use gather::Gather;
+use spread::spread;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -30,8 +32,8 @@ pub fn answer(shared: &Shared, query: &RangeQuery, figures: Figures) -> Result<R
     let until = Instant::now() + shared.limits.query_time;
     // Each round sets every damaged chunk aside that it meets; what is left then decodes.
     loop {
-        let mut gather = Gather::new(shared, figures, until);
-        let answer = answer_once(shared, &mut gather, query);
+        let gather = Gather::new(shared, figures, until);
+        let answer = answer_once(shared, &gather, query);
         if gather.set_damaged_aside() {
             continue;
         }
@@ -43,7 +45,7 @@ pub fn answer(shared: &Shared, query: &RangeQuery, figures: Figures) -> Result<R
     }
 }
 
-fn answer_once(shared: &Shared, gather: &mut Gather<'_>, query: &RangeQuery) -> Result<RangeAnswer> {
+fn answer_once(shared: &Shared, gather: &Gather<'_>, query: &RangeQuery) -> Result<RangeAnswer> {
     let (start, end) = (query.range.start().max(TIMES.start), query.range.end().min(TIMES.end));
     let Some(range) = TimeRange::new(start, end) else {
         return Ok(RangeAnswer { tier: Tier::Raw, step_ms: 0, t_ms: Vec::new(), series: Vec::new() });
@@ -64,25 +66,28 @@ fn answer_once(shared: &Shared, gather: &mut Gather<'_>, query: &RangeQuery) -> 
     let start = crate::rollup::step_start(range.start(), step_ms);
     let range = TimeRange::new(start, range.end()).unwrap_or(range);
     let steps = ((range.length_ms() + step_ms - 1) / step_ms) as usize;
-    let mut series = Vec::new();
-    for (device, metrics) in wanted {
+    let series = spread(&wanted, |(device, metrics)| {
         let kinds: Vec<(u32, Kind)> = metrics.iter().map(|m| (m.0, m.1)).collect();
-        let kinds_of = kinds.iter().map(|(_, kind)| *kind);
         let found: Vec<Vec<Bucket>> = match tier {
             Tier::Raw => {
-                let found = gather.raw(device, &kinds, range)?.into_iter().zip(kinds_of);
                 let points = |s: Samples| s.into_iter().map(|(t, v)| (t, Bucket::of(v)));
-                found.map(|(samples, kind)| fold(points(samples), start, step_ms, steps, kind)).collect()
+                let found = gather.raw(*device, &kinds, range)?.into_iter().zip(&kinds);
+                found.map(|(samples, kind)| fold(points(samples), start, step_ms, steps, kind.1)).collect()
             }
             tier => {
-                let found = gather.rolled_up(device, &kinds, tier, range)?.into_iter().zip(kinds_of);
-                found.map(|(points, kind)| fold(points.into_iter(), start, step_ms, steps, kind)).collect()
+                let found = gather.rolled_up(*device, &kinds, tier, range)?.into_iter().zip(&kinds);
+                found.map(|(points, kind)| fold(points.into_iter(), start, step_ms, steps, kind.1)).collect()
             }
         };
-        for ((_, kind, name), buckets) in metrics.into_iter().zip(found) {
-            series.push(Series { device, metric: name.to_string(), kind, buckets });
-        }
-    }
+        let series = metrics.iter().zip(found).map(|((_, kind, name), buckets)| Series {
+            device: *device,
+            metric: name.to_string(),
+            kind: *kind,
+            buckets,
+        });
+        Ok(series.collect::<Vec<_>>())
+    })?;
+    let series = series.into_iter().flatten().collect();
     let t_ms = (0..steps as i64).map(|i| start + i * step_ms).collect();
     Ok(RangeAnswer { tier, step_ms, t_ms, series })
 }
@@ -137,7 +142,7 @@ fn reach(shared: &Shared, wanted: &[(DeviceId, Wanted)], range: TimeRange) -> Re
 
 /// The rows themselves, when there are no more than `points`.
 fn read_rows(
-    gather: &mut Gather<'_>,
+    gather: &Gather<'_>,
     wanted: &[(DeviceId, Wanted)],
     range: TimeRange,
     points: usize,
