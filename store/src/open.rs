@@ -39,6 +39,9 @@ pub struct Options {
     pub frames: Option<FrameReader>,
     /// Called now and then while what is not sealed yet is read back, from the thread that opens.
     pub on_replay: Option<OnReplay>,
+    /// Called by a thread of the store that has finished work which takes much memory, a seal or the merges after it, and
+    /// has let go of all of it: for allocators that keep freed memory for the thread that used it.
+    pub on_rest: Option<fn()>,
 }
 
 /// See [`Options::on_replay`].
@@ -68,6 +71,7 @@ impl Options {
             limits: Limits::default(),
             frames: None,
             on_replay: None,
+            on_rest: None,
         }
     }
 }
@@ -94,6 +98,7 @@ pub fn open(options: Options, now: Timestamp) -> Result<Store> {
     let head = Head::new(newest_generation);
     let mut shared = Shared::new(dictionary, registry, head, chunks, meta, settings, sealed, recorded);
     shared.limits = options.limits;
+    shared.on_rest = options.on_rest;
     shared.meta.search_time = options.limits.query_time;
     let done = (sealed, recorded);
     let begin = Instant::now();

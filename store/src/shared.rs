@@ -32,6 +32,8 @@ pub struct Shared {
     settings: RwLock<Settings>,
     /// What devices, queries and memory may take.
     pub limits: Limits,
+    /// See [`crate::Options::on_rest`].
+    pub on_rest: Option<fn()>,
     /// Everything up to this generation is in `chunks.db`.
     pub sealed_generation: AtomicI64,
     /// Everything up to this group of the tail is in `meta.db`.
@@ -75,6 +77,7 @@ impl Shared {
             meta,
             settings: RwLock::new(settings),
             limits: Limits::default(),
+            on_rest: None,
             sealed_generation: AtomicI64::new(sealed_generation),
             recorded_group: AtomicI64::new(recorded_group),
             refused: AtomicU64::new(0),
@@ -126,6 +129,13 @@ impl Shared {
             record.usage.extend(batch.usage.into_iter().map(|u| (batch.device, u)));
         }
         record
+    }
+
+    /// To be called by a thread of the store at the end of work that took much memory.
+    pub fn rest(&self) {
+        if let Some(on_rest) = self.on_rest {
+            on_rest();
+        }
     }
 
     /// Log lines for the live feed.

@@ -44,6 +44,8 @@ pub fn run_sealer(shared: &Shared, generations: &Receiver<ToSeal>) {
         if !until_done(shared, "sealing", step) {
             return;
         }
+        drop(generation);
+        shared.rest();
         drop(waiting);
     }
 }

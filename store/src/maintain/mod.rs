@@ -61,11 +61,12 @@ pub fn run(shared: &Shared, asks: &Receiver<Ask>) {
         if is_quiet || is_due {
             (looked_ms, sealed_ms) = (Some(now), None);
         }
-        if (has_sealed || is_quiet || is_due)
-            && let Err(error) = maintain.everything(now, !is_quiet && !is_due)
-        {
-            // Nothing is lost by tidying up later.
-            tracing::warn!("maintenance failed, will be tried again: {error}");
+        if has_sealed || is_quiet || is_due {
+            if let Err(error) = maintain.everything(now, !is_quiet && !is_due) {
+                // Nothing is lost by tidying up later.
+                tracing::warn!("maintenance failed, will be tried again: {error}");
+            }
+            shared.rest();
         }
         drop(waiting);
     }

@@ -1,6 +1,7 @@
 //! Limits: what is past one is refused, counted and said; the rest is kept.
 
 use crate::{append, batch, profile, samples};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use store::{
     Batch, Error, Level, Limits, LogLine, LogQuery, Options, RangeQuery, Rejected, Store, TimeRange,
@@ -112,6 +113,22 @@ fn the_head_is_sealed_when_it_has_as_many_samples_as_it_may() {
     store.seal().unwrap();
     let stats = store.storage();
     assert_eq!((stats.head_samples, stats.tiers[0].chunks), (0, 1));
+}
+
+#[test]
+fn threads_say_when_they_have_let_go_of_what_a_seal_and_the_merges_took() {
+    static RESTED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    fn rested() {
+        RESTED.lock().unwrap().extend(std::thread::current().name().map(String::from));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(Options { on_rest: Some(rested), ..Options::new(dir.path()) }, NOW).unwrap();
+    let device = store.add_device(profile("one"), [1; 32], NOW).unwrap();
+    fill(&store, device, 10);
+    store.seal().unwrap();
+    assert_eq!(*RESTED.lock().unwrap(), ["sealer"]);
+    store.maintain(NOW).unwrap();
+    assert_eq!(*RESTED.lock().unwrap(), ["sealer", "maintain"]);
 }
 
 #[test]
