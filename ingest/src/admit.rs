@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use store::{CostBasis, Level, LogLine, Timestamp, UsageEvent};
-use wire::bounds::FAULTS_MAX;
+use wire::bounds::{FAULTS_MAX, TOKENS_MAX};
 use wire::json::{FAULT_NAME, FAULT_SHAPE, FAULT_TIME, FAULT_VALUE, original_row};
 use wire::{Fault, Report};
 
@@ -21,8 +21,6 @@ pub(crate) const STATE_BYTES_MAX: usize = 64;
 pub(crate) const SOURCE_BYTES_MAX: usize = 128;
 /// Bytes of a log line's message; what is longer is cut.
 pub(crate) const MESSAGE_BYTES_MAX: usize = wire::bounds::LOG_BYTES_MAX;
-/// Tokens of one kind in one usage event: far past any model, and small enough that no sum overflows.
-pub(crate) const TOKENS_MAX: u64 = 1 << 40;
 /// Bytes of each text of a usage event; a longer one is a fault, because cutting an id could join two events.
 pub(crate) const USAGE_TEXT_BYTES_MAX: usize = 256;
 /// US dollars of one usage event.
@@ -30,8 +28,8 @@ pub(crate) const COST_USD_MAX: f64 = 1e6;
 /// The longest reporting interval that is believed, seconds.
 pub(crate) const INTERVAL_S_MAX: u32 = 3600;
 
-// Sums of all four kinds over a full ledger stay below 2^63.
-const _: () = assert!(TOKENS_MAX <= 1 << 40);
+// What is taken counts in full.
+const _: () = assert!(TOKENS_MAX <= store::USAGE_TOKENS_MAX);
 const _: () = assert!(FACT_BYTES_MAX <= wire::bounds::FACT_BYTES_MAX);
 
 /// Which times are accepted.

@@ -7,6 +7,10 @@ use crate::types::{DeviceId, TimeRange, Timestamp};
 /// days in every zone.
 pub const USAGE_SLOT_MS: i64 = 15 * 60 * 1000;
 
+/// Tokens of one kind in one message at most; what claims more counts as so many. Far past any model's, and sums of them
+/// stay below 2^63, where SQLite has no whole numbers any more: hundreds of millions of such messages.
+pub const USAGE_TOKENS_MAX: u64 = 10_000_000_000;
+
 /// Rows of one answer at most.
 pub const USAGE_ROWS_MAX: usize = 100_000;
 

@@ -182,7 +182,8 @@ fn usage_counts_only_when_it_can_be_counted_once_and_added_up() {
         (r#"{"event_id": "e", "t_ms": 1, "input": 5}"#, None),
         (r#"{"event_id": "", "t_ms": 1, "input": 5}"#, Some("usage[0].event_id")),
         (r#"{"event_id": "e", "t_ms": -1, "input": 5}"#, Some("usage[0].t_ms")),
-        (r#"{"event_id": "e", "t_ms": 1, "input": 9223372036854775807}"#, Some("usage[0].input")),
+        (r#"{"event_id": "e", "t_ms": 1, "input": 10000000000}"#, None),
+        (r#"{"event_id": "e", "t_ms": 1, "input": 10000000001}"#, Some("usage[0].input")),
         (r#"{"event_id": "e", "t_ms": 1, "cost_usd": -0.5}"#, Some("usage[0].cost_usd")),
         (r#"{"event_id": "e", "t_ms": 1, "cost_usd": 1e300}"#, Some("usage[0].cost_usd")),
     ];

@@ -22,6 +22,8 @@ pub const LOGS_MAX: usize = 1_000;
 pub const LOG_BYTES_MAX: usize = 64 << 10;
 /// Token usage events of a report.
 pub const USAGE_MAX: usize = 10_000;
+/// Tokens of one kind in one usage event: far past any model's.
+pub const TOKENS_MAX: u64 = 10_000_000_000;
 /// Named conditions of a report.
 pub const STATES_MAX: usize = 64;
 /// Bytes of any other text: a fact, a state, a model's name, a log line's source.

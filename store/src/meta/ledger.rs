@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::prices::{PRICE_DAY_MS, Price, Priced, Prices, TokenPrices, Tokens};
 use crate::types::{CostBasis, DeviceId, TimeRange, Timestamp, UsageEvent};
 use crate::usage::{
-    Cost, USAGE_ROWS_MAX, USAGE_SLOT_MS, UsageDays, UsageKey, UsageOverview, UsageQuery, UsageSum, UsedModel,
+    Cost, USAGE_ROWS_MAX, USAGE_SLOT_MS, USAGE_TOKENS_MAX, UsageDays, UsageKey, UsageOverview, UsageQuery,
+    UsageSum, UsedModel,
 };
 use rusqlite::{Connection, Row, params};
 use std::collections::{BTreeMap, HashMap};
@@ -17,9 +18,6 @@ use std::sync::Arc;
 
 /// Zones whose overview is kept up to date.
 const OVERVIEWS_MAX: usize = 8;
-
-/// Tokens of one kind in one message at most: what claims more must not make every sum overflow.
-const TOKENS_MAX: u64 = 1_000_000_000_000;
 
 /// Models told by [`Meta::used_models`] at most.
 const MODELS_MAX: u32 = 1_000;
@@ -91,10 +89,10 @@ pub fn add_usage(tx: &Connection, device: DeviceId, usage: &UsageEvent) -> Resul
 
 fn tokens_of(usage: &UsageEvent) -> Tokens {
     Tokens {
-        input: usage.input.min(TOKENS_MAX),
-        output: usage.output.min(TOKENS_MAX),
-        cache_read: usage.cache_read.min(TOKENS_MAX),
-        cache_write: usage.cache_write.min(TOKENS_MAX),
+        input: usage.input.min(USAGE_TOKENS_MAX),
+        output: usage.output.min(USAGE_TOKENS_MAX),
+        cache_read: usage.cache_read.min(USAGE_TOKENS_MAX),
+        cache_write: usage.cache_write.min(USAGE_TOKENS_MAX),
     }
 }
 

@@ -6,13 +6,12 @@ use std::io::Read;
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use wire::bounds::TOKENS_MAX;
 
 use loose::{Loose, Part};
 
 mod loose;
 
-/// Tokens of one kind in one record: far past any model.
-pub const TOKENS_MAX: u64 = 1 << 40;
 /// US dollars of one record.
 pub const COST_USD_MAX: f64 = 1e6;
 /// Bytes of a provider's or a model's name; what is longer is cut.
