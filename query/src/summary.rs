@@ -3,7 +3,7 @@
 use front::{ApiError, Response, json};
 use http::StatusCode;
 use serde::Serialize;
-use store::{DeviceState, Level, Timestamp, UsageOverview, UsageSum};
+use store::{DeviceState, DeviceView, Level, Timestamp, UsageOverview, UsageSum};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::call::Call;
@@ -49,6 +49,19 @@ struct States {
     total: usize,
 }
 
+impl States {
+    fn of(devices: &[DeviceView]) -> States {
+        let count = |state| devices.iter().filter(|view| view.state == state).count();
+        States {
+            online: count(DeviceState::Online),
+            degraded: count(DeviceState::Degraded),
+            offline: count(DeviceState::Offline),
+            new: count(DeviceState::New),
+            total: devices.len(),
+        }
+    }
+}
+
 /// Days of the asked zone.
 #[derive(Serialize, ToSchema)]
 struct Days<T> {
@@ -88,22 +101,15 @@ pub(crate) async fn summary(call: Call) -> Result<Response, ApiError> {
     let read = call.app.heavy(move |store| {
         let mut usage = UsageOverview::default();
         store.usage_overview(&days)?.values().for_each(|device| usage.add(device));
-        Ok((usage, store.count_logs(Level::Error, now - ERRORS_MS)?, store.storage()))
+        let devices = States::of(&store.devices());
+        Ok((usage, store.count_logs(Level::Error, now - ERRORS_MS)?, store.storage(), devices))
     });
-    let (usage, errors_24h, storage) = read.await?;
-    let devices = call.app.store.devices();
-    let count = |state| devices.iter().filter(|view| view.state == state).count();
+    let (usage, errors_24h, storage, devices) = read.await?;
     Ok(json(
         StatusCode::OK,
         &Summary {
             now_ms: now,
-            devices: States {
-                online: count(DeviceState::Online),
-                degraded: count(DeviceState::Degraded),
-                offline: count(DeviceState::Offline),
-                new: count(DeviceState::New),
-                total: devices.len(),
-            },
+            devices,
             tokens: Days::of(&usage, |sum| sum.tokens.total()),
             cost_usd: Days::of(&usage, |sum| usd(sum.cost.usd())),
             cost_basis: Days::of(&usage, |sum| basis(&sum.cost)),

@@ -179,24 +179,33 @@ impl Socket<'_> {
         };
         self.watch(feed.focus());
 
-        let store = &self.app.store;
-        let version = store.version();
-        let views = store.devices();
+        let t_ms = self.app.now();
         let query = LogQuery { device: feed.only_device(), limit: SNAPSHOT_LOGS, ..LogQuery::default() };
-        let page = self.app.light(move |store| store.logs(&query)).await.map_err(|_| End::Failed)?;
-        let names = names(store, page.entries.iter().map(|entry| entry.device));
-        let now = Now { version, t_ms: self.app.now(), views, logs: page.entries };
-        let text = feed.snapshot(&now, &names).map_err(|_| End::Failed)?;
+        let made = self.app.light(move |store| {
+            let (version, views) = (store.version(), store.devices());
+            let logs = store.logs(&query)?.entries;
+            let names = names(store, logs.iter().map(|entry| entry.device));
+            let text = feed.snapshot(&Now { version, t_ms, views, logs }, &names);
+            Ok((feed, text))
+        });
+        let (feed, text) = made.await.map_err(|_| End::Failed)?;
         self.feed = Some(feed);
-        self.send_text(text).await
+        self.send_text(text.map_err(|_| End::Failed)?).await
     }
 
     async fn update(&mut self) -> Result<(), End> {
-        let store = &self.app.store;
-        let Some(feed) = &mut self.feed else { return Ok(()) };
-        let changes = store.changes_since(feed.version());
-        let names = names(store, changes.logs.iter().map(|entry| entry.device));
-        match feed.update(self.app.now(), &changes, &names, |id| store.device(id).is_some()) {
+        let Some(mut feed) = self.feed.take() else { return Ok(()) };
+        let t_ms = self.app.now();
+        // Off the async threads: what changed of a large fleet within a second is megabytes.
+        let made = self.app.light(move |store| {
+            let changes = store.changes_since(feed.version());
+            let names = names(store, changes.logs.iter().map(|entry| entry.device));
+            let text = feed.update(t_ms, &changes, &names, |id| store.device(id).is_some());
+            Ok((feed, text))
+        });
+        let (feed, text) = made.await.map_err(|_| End::Failed)?;
+        self.feed = Some(feed);
+        match text {
             None => Ok(()),
             Some(Ok(text)) => self.send_text(text).await,
             Some(Err(_)) => Err(End::Failed),
