@@ -5,6 +5,7 @@ use std::fmt::Write;
 use front::{ApiError, Response};
 use http::{HeaderMap, HeaderValue, header};
 
+use crate::accept::takes;
 use crate::model::text_answer;
 use crate::params::Params;
 
@@ -14,12 +15,7 @@ pub(crate) fn wanted(params: &mut Params, headers: &HeaderMap) -> Result<bool, A
         Some("csv") => Ok(true),
         Some("json") => Ok(false),
         Some(_) => Err(ApiError::invalid("format", "`format` must be `json` or `csv`.")),
-        None => {
-            let accept =
-                headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-            let mut media = accept.split(',').map(|range| range.split(';').next().unwrap_or(range).trim());
-            Ok(media.any(|media| media.eq_ignore_ascii_case("text/csv")))
-        }
+        None => Ok(takes(headers, header::ACCEPT, "text/csv")),
     }
 }
 

@@ -4,6 +4,7 @@
 //! but for the page's files. Reads come from the store, which blocks: such calls go to the blocking pool, a bounded
 //! number at a time. Nothing here writes samples.
 
+mod accept;
 mod accounts;
 mod activity;
 mod app;

@@ -7,6 +7,8 @@ use front::{Body, Response};
 use http::{HeaderMap, HeaderValue, header};
 use http_body_util::BodyExt;
 
+use crate::accept::takes;
+
 /// Answers up to this size go as they are: they fit into a packet or two anyway.
 const BYTES_MIN: usize = 1_400;
 /// Larger ones are compressed off the async threads.
@@ -24,26 +26,8 @@ pub(crate) enum Packing {
 impl Packing {
     /// The one that the client knows; `None`: it wants none.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Packing> {
-        let mut accepted = Vec::new();
-        for value in headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()) {
-            for word in value.split(',') {
-                let mut parts = word.split(';').map(str::trim);
-                let name = parts.next().unwrap_or_default().to_ascii_lowercase();
-                let refused = parts.any(|part| {
-                    let weight = part.strip_prefix("q=").or_else(|| part.strip_prefix("Q="));
-                    weight.and_then(|weight| weight.parse::<f32>().ok()) == Some(0.0)
-                });
-                if !refused {
-                    accepted.push(name);
-                }
-            }
-        }
-        let knows = |name: &str| accepted.iter().any(|accepted| accepted == name);
-        match () {
-            () if knows("zstd") => Some(Packing::Zstd),
-            () if knows("gzip") => Some(Packing::Gzip),
-            () => None,
-        }
+        let packings = [Packing::Zstd, Packing::Gzip];
+        packings.into_iter().find(|packing| takes(headers, header::ACCEPT_ENCODING, packing.name()))
     }
 
     fn name(self) -> &'static str {

@@ -8,6 +8,7 @@ use front::{ApiError, Body, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use sha2::{Digest, Sha256};
 
+use crate::accept::takes;
 use crate::routes::method_not_allowed;
 
 #[cfg(not(page_missing))]
@@ -100,13 +101,13 @@ pub(crate) fn answer(
         return Ok(method_not_allowed([Method::GET].iter()));
     }
     let name = path.trim_start_matches('/');
-    let view = name.is_empty() || takes(headers.get(header::ACCEPT), "text/html");
+    let view = name.is_empty() || takes(headers, header::ACCEPT, "text/html");
     let file = page.files.get(name).or_else(|| page.files.get(INDEX).filter(|_| view));
     let file = file.ok_or_else(|| ApiError::not_found("There is no such file."))?;
 
-    let accepted = headers.get(header::ACCEPT_ENCODING);
     let packed = PACKED.iter().zip(&file.packed).find_map(|((coding, _), variant)| {
-        variant.as_ref().filter(|_| takes(accepted, coding)).map(|variant| (variant, Some(*coding)))
+        let variant = variant.as_ref().filter(|_| takes(headers, header::ACCEPT_ENCODING, coding));
+        variant.map(|variant| (variant, Some(*coding)))
     });
     let (variant, coding) = packed.unwrap_or((&file.plain, None));
 
@@ -125,20 +126,6 @@ pub(crate) fn answer(
         out.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding));
     }
     Ok(response)
-}
-
-/// Does a list like `gzip, br;q=0.5` name `wanted`, and not with a weight of 0?
-fn takes(list: Option<&HeaderValue>, wanted: &str) -> bool {
-    let list = list.and_then(|list| list.to_str().ok()).unwrap_or_default();
-    list.split(',').any(|item| {
-        let mut parts = item.split(';').map(str::trim);
-        let name = parts.next().unwrap_or_default();
-        let zero = |part: &str| {
-            part.strip_prefix("q=")
-                .is_some_and(|weight| weight.parse::<f32>().is_ok_and(|weight| weight <= 0.0))
-        };
-        name.eq_ignore_ascii_case(wanted) && !parts.any(zero)
-    })
 }
 
 fn matches_etag(tags: &HeaderValue, etag: &HeaderValue) -> bool {
