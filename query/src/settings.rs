@@ -123,7 +123,10 @@ pub(crate) async fn edit(call: Call) -> Result<Response, ApiError> {
     fields.finish()?;
     let now = call.now;
     let work = move |store: &Store| {
-        store.choose_settings(&choices, now)?;
+        // Nothing chosen is nothing that happened.
+        if !choices.is_empty() {
+            store.choose_settings(&choices, now)?;
+        }
         Ok(body(store, now))
     };
     let settings = call.app.heavy(work).await?;

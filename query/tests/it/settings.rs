@@ -30,6 +30,8 @@ async fn settings_are_chosen_taken_back_and_in_force_at_once() {
     assert_eq!(admin.get("/api/v1/usage?tz=UTC").await.expect(200)["tz"], "UTC");
     let events = admin.get("/api/v1/events").await.expect(200);
     assert_eq!(events["events"][0]["kind"], "settings_changed");
+    admin.send("PATCH", "/api/v1/settings", &json!({"retention": {"raw": {}}})).await.expect(200);
+    assert_eq!(admin.get("/api/v1/events").await.expect(200), events, "nothing was chosen");
 
     let back = json!({"time_zone": null, "retention": {"raw": {"days": null, "bytes": null}}});
     let again = admin.send("PATCH", "/api/v1/settings", &back).await.expect(200);
