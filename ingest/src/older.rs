@@ -134,7 +134,7 @@ pub fn status_batch(device: DeviceId, now: Timestamp, body: &Flat) -> Batch {
         facts,
         states: gateway.map(|state| ("gateway".to_string(), state)).into_iter().collect(),
         rows: Rows { t_ms, columns },
-        ..empty_batch(device, now)
+        ..Batch::new(device, now)
     }
 }
 
@@ -161,22 +161,7 @@ fn error_batch(device: DeviceId, now: Timestamp, body: &Flat) -> Result<Batch, A
         source: clean(&field("source"), SOURCE_BYTES_MAX),
         message: clean(message.trim(), MESSAGE_BYTES_MAX),
     };
-    Ok(Batch { logs: vec![line], ..empty_batch(device, now) })
-}
-
-fn empty_batch(device: DeviceId, now: Timestamp) -> Batch {
-    Batch {
-        device,
-        received_ms: now,
-        origin: None,
-        interval_ms: None,
-        agent_version: None,
-        facts: Vec::new(),
-        states: Vec::new(),
-        rows: Rows::default(),
-        usage: Vec::new(),
-        logs: Vec::new(),
-    }
+    Ok(Batch { logs: vec![line], ..Batch::new(device, now) })
 }
 
 /// A number, also one written as text; whatever else there is counts as absent.

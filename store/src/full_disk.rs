@@ -20,18 +20,7 @@ fn append(store: &Store, device: DeviceId, number: i64) -> Result<Receipt, Rejec
         values: t_ms.iter().map(|&t| 1.0 / t as f64).collect(),
         present: Presence::All,
     };
-    let batch = Batch {
-        device,
-        received_ms: NOW,
-        origin: None,
-        interval_ms: None,
-        agent_version: None,
-        facts: Vec::new(),
-        states: Vec::new(),
-        rows: Rows { t_ms, columns: vec![column] },
-        usage: Vec::new(),
-        logs: Vec::new(),
-    };
+    let batch = Batch { rows: Rows { t_ms, columns: vec![column] }, ..Batch::new(device, NOW) };
     let (sender, receiver) = mpsc::channel();
     store.submit(batch, Box::new(move |result| sender.send(result).unwrap()))?;
     receiver.recv().unwrap()

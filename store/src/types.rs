@@ -301,6 +301,24 @@ pub struct Batch {
     pub logs: Vec<LogLine>,
 }
 
+impl Batch {
+    /// One that says nothing but whose it is and when it came.
+    pub fn new(device: DeviceId, received_ms: Timestamp) -> Batch {
+        Batch {
+            device,
+            received_ms,
+            origin: None,
+            interval_ms: None,
+            agent_version: None,
+            facts: Vec::new(),
+            states: Vec::new(),
+            rows: Rows::default(),
+            usage: Vec::new(),
+            logs: Vec::new(),
+        }
+    }
+}
+
 /// What became of a batch that is on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {

@@ -87,18 +87,8 @@ impl Rig {
 
 /// A batch of nothing but rows.
 pub fn batch(device: DeviceId, rows: Rows) -> Batch {
-    Batch {
-        device,
-        received_ms: rows.t_ms.last().copied().unwrap_or_default(),
-        origin: None,
-        interval_ms: None,
-        agent_version: None,
-        facts: Vec::new(),
-        states: Vec::new(),
-        rows,
-        usage: Vec::new(),
-        logs: Vec::new(),
-    }
+    let received_ms = rows.t_ms.last().copied().unwrap_or_default();
+    Batch { rows, ..Batch::new(device, received_ms) }
 }
 
 /// A key's hash for those who send no keys: the number.

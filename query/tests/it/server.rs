@@ -140,16 +140,10 @@ impl Server {
         let columns: Vec<Column> = values.iter().map(column).collect();
         let t_ms = if columns.is_empty() { Vec::new() } else { vec![t_ms] };
         Batch {
-            device: DeviceId(device),
-            received_ms: self.now(),
-            origin: None,
             interval_ms: Some(1_000),
-            agent_version: None,
-            facts: Vec::new(),
             states: vec![("gateway".into(), "running".into())],
             rows: Rows { t_ms, columns },
-            usage: Vec::new(),
-            logs: Vec::new(),
+            ..Batch::new(DeviceId(device), self.now())
         }
     }
 

@@ -63,18 +63,7 @@ pub fn profile(name: &str) -> DeviceProfile {
 
 /// A batch without rows.
 pub fn batch(device: DeviceId, now: i64) -> Batch {
-    Batch {
-        device,
-        received_ms: now,
-        origin: None,
-        interval_ms: None,
-        agent_version: None,
-        facts: Vec::new(),
-        states: Vec::new(),
-        rows: Rows::default(),
-        usage: Vec::new(),
-        logs: Vec::new(),
-    }
+    Batch::new(device, now)
 }
 
 /// A batch with one gauge.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use bench::rng::Rng;
 use clap::Parser;
-use store::{Batch, DeviceId, DeviceProfile, Level, LogLine, LogQuery, Rejected, Rows, Store};
+use store::{Batch, DeviceId, DeviceProfile, Level, LogLine, LogQuery, Rejected, Store};
 
 /// Measures the log of a new store.
 #[derive(Parser, Debug)]
@@ -154,18 +154,7 @@ fn line(rng: &mut Rng, number: u64) -> LogLine {
 fn append(store: &Store, device: DeviceId, logs: Vec<LogLine>) -> Result<()> {
     loop {
         let (done, receipt) = std::sync::mpsc::channel();
-        let batch = Batch {
-            device,
-            received_ms: START_MS,
-            origin: None,
-            interval_ms: None,
-            agent_version: None,
-            facts: Vec::new(),
-            states: Vec::new(),
-            rows: Rows::default(),
-            usage: Vec::new(),
-            logs: logs.clone(),
-        };
+        let batch = Batch { logs: logs.clone(), ..Batch::new(device, START_MS) };
         let sent = store.submit(batch, Box::new(move |result| drop(done.send(result))));
         match sent.and_then(|()| receipt.recv().unwrap_or(Err(Rejected::UnknownDevice))) {
             Ok(_) => return Ok(()),
