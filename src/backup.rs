@@ -6,13 +6,15 @@ use std::path::Path;
 /// Writes a backup of `data_dir` to `file` and says how large it is.
 pub fn write(data_dir: &Path, file: &Path) -> anyhow::Result<()> {
     let mut progress = Progress::new();
-    let done = store::backup(data_dir, file, |share| progress.show(share))?;
+    let done = store::backup(data_dir, file, |share| progress.show(share));
+    // Also after an error, which is told on this line.
     progress.end();
+    let done = done?;
     say(format_args!("{}: {} bytes of data in {} bytes", file.display(), done.data_bytes, done.file_bytes));
     Ok(())
 }
 
-/// Makes `data_dir` from the backup `file`.
+/// Fills `data_dir` from the backup `file`.
 pub fn restore(file: &Path, data_dir: &Path) -> anyhow::Result<()> {
     let done = store::restore(file, data_dir)?;
     say(format_args!("{}: {} bytes of data, all of it sound", data_dir.display(), done.data_bytes));

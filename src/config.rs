@@ -72,7 +72,7 @@ pub enum Task {
     Check(Config),
     /// Copy the data folder into this file, while a server runs on it or not.
     Backup(Config, PathBuf),
-    /// Make the data folder from this file.
+    /// Fill the data folder from this file.
     Restore(Config, PathBuf),
     /// Give the account of this name, or the only administrator, another password.
     ResetPassword(Config, Option<String>),
@@ -161,7 +161,7 @@ fn command() -> Command {
         )
         .subcommand(
             Command::new("restore")
-                .about("Make the data folder from a backup; it must not be there yet, or be empty")
+                .about("Fill the data folder from a backup; there must be no data in it yet")
                 .arg(file("The backup to read")),
         )
         .subcommand(

@@ -143,6 +143,8 @@ impl Import<'_> {
     }
 
     fn add(&self, older: &OlderDevice, hash: [u8; 32]) -> anyhow::Result<DeviceId> {
+        // A zone that was guessed wrong would have it made in the future, and its past would be none.
+        let created_ms = older.created_ms.map_or(self.now, |created_ms| created_ms.min(self.now));
         for n in 1..=1_000 {
             let name = if n == 1 { older.name.clone() } else { format!("{} ({n})", older.name) };
             let profile = DeviceProfile {
@@ -151,7 +153,7 @@ impl Import<'_> {
                 tags: Vec::new(),
                 notes: older.notes.clone(),
             };
-            match self.store.add_device(profile, hash, older.created_ms.unwrap_or(self.now)) {
+            match self.store.add_device(profile, hash, created_ms) {
                 Err(store::Error::Conflict { .. }) => {}
                 other => return Ok(other?),
             }

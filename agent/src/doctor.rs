@@ -291,7 +291,7 @@ impl Doctor<'_> {
         match (status, error) {
             (400 | 422, Ok(_)) => self.say(Verdict::Good, "key", "the server knows this device", ""),
             (401, Ok(_)) => {
-                let fix = "make a new one on the device's page (Rotate key), or enroll again";
+                let fix = "make a new one on the device's page (New key), or enroll again";
                 self.say(Verdict::Bad, "key", "the server does not know this device key", fix);
             }
             (status, Ok(message)) => {

@@ -82,8 +82,8 @@ pub fn enroll(
     settings.extend(ca_path.as_deref().map(|path| ("OPENCLAW_WATCH_CA_FILE", path)));
     file.finish(&settings).with_context(|| {
         format!(
-            "the device was enrolled as {}, and its key cannot be written to {}: make room there, and use \
-             Rotate key on the device's page",
+            "the device was enrolled as {}, and its key cannot be written to {}: make room there, and take \
+             a new key on the device's page",
             answer.device_id,
             path.display()
         )
