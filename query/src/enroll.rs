@@ -123,8 +123,7 @@ pub(crate) async fn make(call: Call) -> Result<Response, ApiError> {
     params(("id" = i64, Path)), responses((status = 204)))]
 pub(crate) async fn delete(call: Call) -> Result<Response, ApiError> {
     call.no_params()?;
-    let id = call.id.as_deref().and_then(|id| id.parse::<i64>().ok());
-    let id = id.ok_or_else(|| ApiError::not_found("There is no such enrolment code."))?;
+    let id = call.number("enrolment code")?;
     call.app.light(move |store| store.delete_enroll_code(id)).await?;
     Ok(front::empty(StatusCode::NO_CONTENT))
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use bytes::Bytes;
 use front::{ApiError, Body, Response};
 use http::{HeaderValue, StatusCode, header};
-use store::{DeviceState, DeviceView, Health, StorageStats, Tier};
+use store::{DeviceState, DeviceView, Health, StorageStats};
 
 use crate::call::Call;
 
@@ -68,12 +68,8 @@ fn text(health: &Health, sockets: usize, devices: &[DeviceView], storage: &Stora
     out.gauge("live_sockets", "Open live views.", sockets as u64);
     out.gauge("head_samples", "Samples in memory, not sealed into chunks yet.", storage.head_samples);
     let of_tiers = |value: fn(&store::TierStats) -> u64| -> Vec<(String, u64)> {
-        let label = |tier| match tier {
-            Tier::Raw => "raw",
-            Tier::FiveMinutes => "5m",
-            Tier::Hour => "1h",
-        };
-        storage.tiers.iter().map(|tier| (format!("{{tier=\"{}\"}}", label(tier.tier)), value(tier))).collect()
+        let label = |tier: &store::TierStats| format!("{{tier=\"{}\"}}", tier.tier.as_str());
+        storage.tiers.iter().map(|tier| (label(tier), value(tier))).collect()
     };
     out.family("tier_samples", "gauge", "Values in chunks, by tier.", &of_tiers(|tier| tier.samples));
     out.family("tier_bytes", "gauge", "Bytes of chunks, by tier.", &of_tiers(|tier| tier.bytes));

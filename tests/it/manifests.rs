@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// Who may use whom; whatever is not here is not allowed. `bench` may use all. The planner and the tests of the whole speak as agents do.
+/// Who may use whom; whatever is not here is not allowed. `bench` may use all. The planner and the tests of the whole speak
+/// as agents do.
 const ALLOWED: [(&str, &[&str]); 8] = [
     ("openclaw-watch", &["ingest", "mix", "query", "store", "wire"]),
     ("ingest", &["front", "store", "wire"]),

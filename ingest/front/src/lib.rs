@@ -74,8 +74,7 @@ pub struct Limits {
     /// Open connections; one more is closed at once.
     pub connections_max: usize,
     /// Open connections of one address (of one /64 network with IPv6); one more is closed at once. Generous,
-    /// because a whole fleet may stand behind one router. Trusted
-    /// proxies are not bounded by it.
+    /// because a whole fleet may stand behind one router. Trusted proxies are not bounded by it.
     pub connections_per_address_max: usize,
 }
 

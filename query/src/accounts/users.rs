@@ -109,8 +109,8 @@ pub(crate) async fn add(call: Call) -> Result<Response, ApiError> {
     Ok(json(StatusCode::CREATED, &OneUser { user: (&user).into() }))
 }
 
-/// Changes an account's role, its password, or both. A new password ends all its sessions, live sockets included. Of one's own account only with
-/// `POST /api/v1/password`.
+/// Changes an account's role, its password, or both. A new password ends all its sessions, live sockets included; that of
+/// one's own account is changed with `POST /api/v1/password`.
 #[utoipa::path(patch, path = "/api/v1/users/{id}", operation_id = "edit_user", tag = "accounts", params(("id" = i64, Path)),
     request_body = UserEdit,
     responses((status = 200, body = OneUser), (status = 409, body = crate::openapi::ErrorBody,
@@ -169,7 +169,8 @@ pub(crate) async fn delete(call: Call) -> Result<Response, ApiError> {
     Ok(front::empty(StatusCode::NO_CONTENT))
 }
 
-/// Changes one's own password. All other sessions of the account end, live sockets included; this one and the API tokens stay.
+/// Changes one's own password. All other sessions of the account end, live sockets included; this one and the API tokens
+/// stay.
 #[utoipa::path(post, path = "/api/v1/password", operation_id = "change_password", tag = "accounts", request_body = PasswordChange,
     responses((status = 204)))]
 pub(crate) async fn change_password(call: Call) -> Result<Response, ApiError> {

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! A column of doubles becomes integers (`column`, `decimal`), those a few sequences (`integers`, `sequence`), each in
-//! the form that is shortest by estimate (`choose`, `cost`); `likeness` finds columns that repeat another. `FORMAT.md` has it byte by byte.
+//! the form that is shortest by estimate (`choose`, `cost`); `likeness` finds columns that repeat another.
+//! `FORMAT.md` has it byte by byte.
 //!
 //! A chunk gives back every f64 bit for bit. One column is decoded without the others.
 

@@ -105,7 +105,8 @@ impl Meta {
         })
     }
 
-    /// Deletes a device with its logs, events and usage; nothing new of it may come any more. Returns how many logs, events and bytes of text.
+    /// Deletes a device with its logs, events and usage; nothing new of it may come any more. Returns how many logs, events
+    /// and bytes of text.
     pub fn delete_device(&self, id: DeviceId) -> Result<(u64, u64, u64)> {
         let (mut logs, mut bytes) = (0, 0);
         loop {
