@@ -248,8 +248,13 @@ impl Values {
             }
             Values::Decimals { exponent, mantissas } => {
                 let power = decimal::power(*exponent)?;
-                let mantissas = mantissas.take(count, source, &mut place)?;
-                Some(mantissas.into_iter().map(|m| m as f64 / power).collect())
+                let mantissas = mantissas.take(count, source, &mut place)?.into_iter();
+                // A division takes longer than all else of a value.
+                Some(if *exponent == 0 {
+                    mantissas.map(|m| m as f64).collect()
+                } else {
+                    mantissas.map(|m| m as f64 / power).collect()
+                })
             }
             Values::NearDecimals { exponent, mantissas, corrections, exceptions } => {
                 let power = decimal::power(*exponent)?;

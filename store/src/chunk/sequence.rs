@@ -172,69 +172,50 @@ impl Sequence {
         let from = *place;
         self.skip(count, source, place)?;
         let symbols = source.symbols.get(from.symbol..place.symbol)?;
-        let mut values = Vec::with_capacity(count);
-        match self.form {
+        Some(match self.form {
             Form::Line => {
-                values.extend((0..count as i64).map(|i| self.base.wrapping_add(self.step.wrapping_mul(i))));
+                (0..count as i64).map(|i| self.base.wrapping_add(self.step.wrapping_mul(i))).collect()
             }
-            Form::Tokens(order) => {
-                let mut sum = Sum::new(self, order, count, &mut values);
-                tokens::take(symbols, source.raw, from.bit, |u| sum.add(order, u));
-            }
-            Form::Planes(order, width) => {
-                let mut sum = Sum::new(self, order, count, &mut values);
-                planes::take(symbols, width, |u| sum.add(order, u));
-            }
+            Form::Tokens(order) => self.values(order, count, tokens::read(symbols, source.raw, from.bit)),
+            Form::Planes(order, 1) => self.values(order, count, symbols.iter().map(|&byte| u64::from(byte))),
+            Form::Planes(order, 2) => self.values(order, count, planes::read_two(symbols)),
+            Form::Planes(order, width) => self.values(order, count, planes::read(symbols, width)),
             Form::Plain => {
                 let numbers = symbols.as_chunks::<8>().0.iter().map(|word| i64::from_le_bytes(*word));
-                values.extend(numbers.map(|k| self.base.wrapping_add(self.step.wrapping_mul(k))));
+                numbers.map(|k| self.base.wrapping_add(self.step.wrapping_mul(k))).collect()
             }
-        }
-        Some(values)
+        })
     }
-}
 
-/// Turns written numbers back into values.
-struct Sum<'a> {
-    values: &'a mut Vec<i64>,
-    base: i64,
-    step: i64,
-    last: i64,
-    slope: i64,
-}
-
-impl Sum<'_> {
-    fn new<'a>(sequence: &Sequence, order: Order, count: usize, values: &'a mut Vec<i64>) -> Sum<'a> {
-        let mut sum = Sum { values, base: sequence.base, step: sequence.step, last: sequence.base, slope: 0 };
+    /// Turns written numbers back into `count` values. Each order has a loop of its own.
+    #[inline]
+    fn values(&self, order: Order, count: usize, numbers: impl Iterator<Item = u64>) -> Vec<i64> {
+        let (base, step) = (self.base, self.step);
+        let mut values = Vec::with_capacity(count);
         if order != Order::Values && count > 0 {
-            sum.values.push(sum.last);
+            values.push(base);
         }
-        if let Order::Slopes(first) = order
-            && count > 1
-        {
-            sum.slope = first;
-            sum.rise(first);
-        }
-        sum
-    }
-
-    #[inline]
-    fn rise(&mut self, k: i64) {
-        self.last = self.last.wrapping_add(self.step.wrapping_mul(k));
-        self.values.push(self.last);
-    }
-
-    #[inline]
-    fn add(&mut self, order: Order, u: u64) {
+        let mut last = base;
+        let mut rise = |k: i64| {
+            last = last.wrapping_add(step.wrapping_mul(k));
+            last
+        };
         match order {
-            Order::Values => self.values.push(self.base.wrapping_add(self.step.wrapping_mul(u as i64))),
-            Order::Rises(least) => self.rise(least.wrapping_add(u as i64)),
-            Order::Steps(centre) => self.rise(centre.wrapping_add(unzigzag(u))),
-            Order::Slopes(_) => {
-                self.slope = self.slope.wrapping_add(unzigzag(u));
-                self.rise(self.slope);
+            Order::Values => values.extend(numbers.map(|u| base.wrapping_add(step.wrapping_mul(u as i64)))),
+            Order::Rises(least) => values.extend(numbers.map(|u| rise(least.wrapping_add(u as i64)))),
+            Order::Steps(centre) => values.extend(numbers.map(|u| rise(centre.wrapping_add(unzigzag(u))))),
+            Order::Slopes(first) => {
+                if count > 1 {
+                    values.push(rise(first));
+                }
+                let mut slope = first;
+                values.extend(numbers.map(|u| {
+                    slope = slope.wrapping_add(unzigzag(u));
+                    rise(slope)
+                }));
             }
         }
+        values
     }
 }
 

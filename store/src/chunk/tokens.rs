@@ -105,12 +105,14 @@ pub fn raw_bits_of(symbols: &[u8]) -> Option<usize> {
 }
 
 /// Reads the numbers of these tokens, whose lower bits begin at bit `at`. The tokens are known to be tokens.
-pub fn take(symbols: &[u8], raw: &[u8], mut at: usize, mut each: impl FnMut(u64)) {
-    for &symbol in symbols {
+#[inline]
+pub fn read(symbols: &[u8], raw: &[u8], mut at: usize) -> impl Iterator<Item = u64> {
+    symbols.iter().map(move |&symbol| {
         let width = u32::from(WIDTHS[symbol as usize]);
-        each(BASES[symbol as usize] + bits::read(raw, at, width));
+        let number = BASES[symbol as usize] + bits::read(raw, at, width);
         at += width as usize;
-    }
+        number
+    })
 }
 
 #[cfg(test)]
@@ -127,9 +129,7 @@ mod tests {
             let mut bytes = raw.finish().to_vec();
             prop_assert_eq!(raw_bits_of(&symbols).unwrap().div_ceil(8), bytes.len());
             bytes.extend([0; bits::PADDING]);
-            let mut found = Vec::new();
-            take(&symbols, &bytes, 0, |u| found.push(u));
-            prop_assert_eq!(found, numbers);
+            prop_assert_eq!(read(&symbols, &bytes, 0).collect::<Vec<_>>(), numbers);
         }
     }
 
