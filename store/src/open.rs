@@ -1,6 +1,5 @@
 //! Opening a data folder: lock, recovery, threads.
 
-use crate::chunk::Chunk;
 use crate::chunk_table::ChunkTable;
 use crate::error::{Error, Result};
 use crate::head::Head;
@@ -11,12 +10,11 @@ use crate::registry::{Happening, Registry};
 use crate::retention::Retention;
 use crate::settings::Settings;
 use crate::shared::Shared;
-use crate::spark::SPARK_METRIC;
 use crate::store::{Senders, Store, Threads};
 use crate::tail::{FrameReader, Group, Tail};
-use crate::types::{DeviceId, Timestamp};
+use crate::types::Timestamp;
 use crate::writer::Writer;
-use crate::{maintain, workers};
+use crate::{latest, maintain, workers};
 use crossbeam_channel::bounded;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -122,7 +120,7 @@ pub fn open(options: Options, now: Timestamp) -> Result<Store> {
         );
     }
     finish_deletions(&shared)?;
-    restore_latest(&shared)?;
+    latest::restore(&shared)?;
     // It notes that it is there once a minute; what it has heard since says that it was.
     let down_from_ms = shared.meta.note_alive(now)?.max(shared.registry.last_heard_ms(now));
     let started = Happening {
@@ -200,70 +198,6 @@ fn finish_deletions(shared: &Shared) -> Result<()> {
         match shared.delete_kept(device) {
             Ok(_) => tracing::info!(device = device.0, "finished a deletion that was cut short"),
             Err(error) => tracing::warn!(device = device.0, "a deletion is not finished yet: {error}"),
-        }
-    }
-    Ok(())
-}
-
-/// The newest values of devices that sent nothing since the last seal.
-fn restore_latest(shared: &Shared) -> Result<()> {
-    for device in shared.registry.ids() {
-        // Each round sets one damaged chunk aside.
-        loop {
-            let Latest { values, spark, damaged } = latest_sealed(shared, device)?;
-            if let Some(id) = damaged
-                && shared.chunks.set_aside(id)?
-            {
-                continue;
-            }
-            for (metric, t, value) in values {
-                shared.registry.restore_latest(device, metric, t, value);
-            }
-            shared.registry.restore_spark(device, &spark);
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// What is kept in memory of sealed chunks.
-#[derive(Default)]
-struct Latest {
-    /// Metric, time and value.
-    values: Vec<(u32, Timestamp, f64)>,
-    /// Times and values of [`SPARK_METRIC`].
-    spark: Vec<(Timestamp, f64)>,
-    /// The number of a chunk that does not decode.
-    damaged: Option<i64>,
-}
-
-fn latest_sealed(shared: &Shared, device: DeviceId) -> Result<Latest> {
-    let spark = shared.dictionary.numbers([SPARK_METRIC].into_iter())[0];
-    shared.chunks.snapshot(|view| {
-        let mut latest = Latest::default();
-        for id in view.newest_raw(device)? {
-            match view.read(id).and_then(|chunk| latest_of(&chunk, spark, &mut latest)) {
-                Err(Error::Corrupt { .. }) => latest.damaged = Some(id),
-                other => other?,
-            }
-        }
-        Ok(latest)
-    })
-}
-
-fn latest_of(chunk: &Chunk, spark: Option<u32>, latest: &mut Latest) -> Result<()> {
-    let times = chunk.times()?;
-    let keys: Vec<_> = chunk.columns().map(|(key, _)| key).collect();
-    for key in keys {
-        if let Some((values, present)) = chunk.column(key)?
-            && let (Some(value), Some(row)) = (values.last(), (0..times.len()).rfind(|&i| present.has(i)))
-        {
-            latest.values.push((key.metric, times[row], *value));
-            if spark == Some(key.metric) {
-                // The values stand one after the other, without those that are missing.
-                let rows = (0..times.len()).filter(|&i| present.has(i));
-                latest.spark.extend(rows.map(|i| times[i]).zip(values.iter().copied()));
-            }
         }
     }
     Ok(())

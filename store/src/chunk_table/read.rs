@@ -149,16 +149,15 @@ impl Snapshot<'_> {
         newest_chunk(self.db, stream)
     }
 
-    /// The few raw chunks with the latest rows of a stream, the latest last: a metric that comes seldom may be missing
-    /// from the very last.
-    pub fn newest_raw(&self, stream: DeviceId) -> Result<Vec<i64>> {
+    /// The few raw chunks with the latest rows of a stream, the latest first: a metric that comes seldom may be missing
+    /// from the very latest.
+    pub fn newest_raw(&self, stream: DeviceId) -> Result<Vec<ChunkMeta>> {
         let mut statement = self.db.prepare_cached(
-            "SELECT id FROM chunk WHERE stream = ?1 AND tier = 0 ORDER BY end_ms DESC, id DESC LIMIT 4",
+            "SELECT id, start_ms, end_ms, rows, samples FROM chunk
+             WHERE stream = ?1 AND tier = 0 ORDER BY end_ms DESC, id DESC LIMIT 4",
         )?;
-        let ids = statement.query_map([stream.0], |row| row.get(0))?;
-        let mut ids = ids.collect::<rusqlite::Result<Vec<_>>>()?;
-        ids.reverse();
-        Ok(ids)
+        let metas = statement.query_map([stream.0], |row| meta_of(row, stream, Tier::Raw))?;
+        Ok(metas.collect::<rusqlite::Result<_>>()?)
     }
 }
 

@@ -2,15 +2,14 @@
 
 mod gather;
 mod plan;
-mod spread;
 
 use crate::error::{Error, Result};
 use crate::shared::Shared;
+use crate::spread::spread;
 use crate::types::{
     Bucket, DeviceId, Figures, Kind, RangeAnswer, RangeQuery, Series, Tier, TimeRange, Timestamp,
 };
 use gather::Gather;
-use spread::spread;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;

@@ -108,6 +108,33 @@ fn latest_values_facts_and_state_survive_a_restart() {
 }
 
 #[test]
+fn the_newest_of_several_chunks_survives_a_restart() {
+    const MINUTE: i64 = 60_000;
+    let rig = Rig::new(NOW);
+    let add = |metric: &str, rows: &[(i64, f64)]| {
+        let rows: Vec<_> = rows.iter().map(|(minutes, value)| (NOW - minutes * MINUTE, *value)).collect();
+        append(&rig.store, samples(rig.device, NOW, metric, &rows)).unwrap();
+    };
+    // The last rows of the newest chunk are the newest of one metric only.
+    add("cpu_percent", &[(90, 1.0), (50, 2.0), (11, 3.0)]);
+    add("seldom", &[(40, 4.0)]);
+    add("late", &[(30, 5.0), (10, 6.0)]);
+    rig.store.seal().unwrap();
+    add("cpu_percent", &[(5, 7.0), (0, 8.0)]);
+    add("late", &[(20, 9.0)]);
+    rig.store.seal().unwrap();
+    let told = |rig: &Rig| {
+        let activity = rig.store.activity(NOW).unwrap();
+        (rig.store.device(rig.device).unwrap().latest, activity[0].spark.clone())
+    };
+    let before = told(&rig);
+    assert_eq!(before.0, [("cpu_percent".into(), 8.0), ("late".into(), 6.0), ("seldom".into(), 4.0)]);
+    assert_eq!(before.1.iter().flatten().copied().collect::<Vec<f32>>(), [2.0, 3.0, 7.0, 8.0]);
+    let rig = rig.reopen(NOW);
+    assert_eq!(told(&rig), before);
+}
+
+#[test]
 fn names_are_unique_and_keys_rotate_at_once() {
     let rig = Rig::new(NOW);
     let twice = rig.store.add_device(profile("one"), [2; 32], NOW);
