@@ -1,8 +1,8 @@
 //! API tokens as they are kept.
 
 use super::Meta;
-use super::sessions::USE_NOTED_MS;
 use super::users::user;
+use super::uses::Used;
 use crate::accounts::{ApiToken, Bearer, Credential, Role};
 use crate::error::{Error, Result};
 use crate::types::Timestamp;
@@ -52,13 +52,12 @@ impl Meta {
             Ok(found.optional()?)
         })?;
         let Some((bearer, used_ms)) = found else { return Ok(None) };
-        if used_ms.is_none_or(|used_ms| now - used_ms > USE_NOTED_MS) {
-            self.note_use("UPDATE api_token SET used_ms = ?2 WHERE id = ?1", bearer.id, now);
-        }
+        self.uses.note(Used::ApiToken(bearer.id), used_ms, now);
         Ok(Some(bearer))
     }
 
     pub fn api_tokens(&self, of: Option<i64>) -> Result<Vec<ApiToken>> {
+        self.try_write_uses();
         self.read(|db| {
             let mut statement = db.prepare_cached(&format!(
                 "SELECT {COLUMNS} FROM api_token JOIN user ON user.id = api_token.user

@@ -13,6 +13,7 @@ mod schema;
 mod sessions;
 mod settings;
 mod users;
+mod uses;
 
 pub use journal::Record;
 pub use schema::FILE;
@@ -28,6 +29,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use uses::Uses;
 
 /// The file's connections.
 pub struct Meta {
@@ -39,6 +41,7 @@ pub struct Meta {
     pub search_time: Duration,
     /// Who takes this and the writer takes this first.
     overviews: Mutex<Vec<Overview>>,
+    uses: Uses,
 }
 
 impl Meta {
@@ -59,6 +62,7 @@ impl Meta {
             prices,
             search_time: Limits::default().query_time,
             overviews: Mutex::default(),
+            uses: Uses::default(),
         })
     }
 

@@ -2,6 +2,7 @@
 
 use super::Meta;
 use super::users::user;
+use super::uses::Used;
 use crate::accounts::{Credential, NewSession, Session, SessionView};
 use crate::error::{Error, Result};
 use crate::types::Timestamp;
@@ -16,11 +17,10 @@ pub const SESSION_AGE_MAX_MS: i64 = 14 * 24 * 3_600_000;
 /// Sessions of one account at a time; past it the one that was not used longest ends.
 pub const SESSIONS_PER_USER_MAX: u32 = 100;
 
-/// A use is noted only when the last one noted is older than this, so that a page's requests do not write each time.
-pub const USE_NOTED_MS: i64 = 60_000;
-
 impl Meta {
     pub fn add_session(&self, session: &NewSession, now: Timestamp) -> Result<Vec<Credential>> {
+        // What was used a moment ago is not what ends now.
+        self.write_uses()?;
         let mut db = self.writer.lock();
         let tx = db.transaction()?;
         tx.execute(
@@ -57,35 +57,28 @@ impl Meta {
             let mut statement = db.prepare_cached(
                 "SELECT user.id, username, role, password_hash, csrf_token, session.created_ms, used_ms, session.id
                  FROM session JOIN user ON user.id = session.user
-                 WHERE token_hash = ?1 AND used_ms > ?2 AND session.created_ms > ?3",
+                 WHERE token_hash = ?1 AND session.created_ms > ?2",
             )?;
-            let found = statement.query_row(
-                params![token_hash, now - SESSION_IDLE_MS, now - SESSION_AGE_MAX_MS],
-                |row| {
-                    Ok(Session {
-                        user: user(row, 0)?,
-                        csrf_token: row.get(4)?,
-                        created_ms: row.get(5)?,
-                        used_ms: row.get(6)?,
-                        id: row.get(7)?,
-                    })
-                },
-            );
+            let found = statement.query_row(params![token_hash, now - SESSION_AGE_MAX_MS], |row| {
+                Ok(Session {
+                    user: user(row, 0)?,
+                    csrf_token: row.get(4)?,
+                    created_ms: row.get(5)?,
+                    used_ms: row.get(6)?,
+                    id: row.get(7)?,
+                })
+            });
             Ok(found.optional()?)
         })?;
-        if let Some(session) = &session
-            && now - session.used_ms > USE_NOTED_MS
-        {
-            self.note_use("UPDATE session SET used_ms = ?2 WHERE id = ?1", session.id, now);
+        let lasts = |session: &Session| {
+            let before = self.uses.noted(Used::Session(session.id)).max(Some(session.used_ms));
+            before.is_some_and(|before| before > now - SESSION_IDLE_MS)
+        };
+        let session = session.filter(lasts);
+        if let Some(session) = &session {
+            self.uses.note(Used::Session(session.id), Some(session.used_ms), now);
         }
         Ok(session)
-    }
-
-    /// Also on a full disk people can go on looking, so a failure is only told.
-    pub fn note_use(&self, sql: &str, id: i64, now: Timestamp) {
-        if let Err(error) = self.writer.lock().execute(sql, params![id, now]) {
-            tracing::warn!("the use of a session or token could not be noted: {error}");
-        }
     }
 
     pub fn end_session(&self, token_hash: &Credential) -> Result<()> {
@@ -94,6 +87,7 @@ impl Meta {
     }
 
     pub fn sessions(&self, of: Option<i64>, now: Timestamp) -> Result<Vec<SessionView>> {
+        self.try_write_uses();
         self.read(|db| {
             let mut statement = db.prepare_cached(
                 "SELECT session.id, username, session.created_ms, used_ms, address, client

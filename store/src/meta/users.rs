@@ -76,6 +76,7 @@ impl Meta {
     }
 
     pub fn users(&self, now: Timestamp) -> Result<Vec<UserView>> {
+        self.try_write_uses();
         self.read(|db| {
             let mut statement = db.prepare_cached(
                 "SELECT id, username, role, created_ms, (SELECT max(used_ms) FROM session

@@ -88,7 +88,7 @@ impl Store {
         let kept = workers::keep_statuses(&self.shared);
         // Without a tick the time is not known; then the last sign of life stays.
         let alive = if now > 0 { self.shared.meta.note_alive(now).map(|_| ()) } else { Ok(()) };
-        if let Err(error) = kept.and(alive) {
+        if let Err(error) = kept.and(alive).and(self.shared.meta.write_uses()) {
             tracing::warn!("the devices' states could not be kept: {error}");
         }
         // The next start then has no log to read through.
@@ -113,7 +113,8 @@ impl Store {
         if (now - kept).abs() >= KEEP_EVERY_MS {
             self.kept_ms.store(now, Ordering::Relaxed);
             let kept = workers::keep_statuses(&self.shared);
-            if let Err(error) = kept.and_then(|()| self.shared.meta.note_alive(now)) {
+            let alive = self.shared.meta.write_uses().and_then(|()| self.shared.meta.note_alive(now));
+            if let Err(error) = kept.and(alive) {
                 tracing::warn!("the devices' states could not be kept: {error}");
             }
         }

@@ -51,6 +51,28 @@ fn a_session_ends_by_rest_by_age_and_by_order() {
 }
 
 #[test]
+fn a_use_is_seen_at_once_and_outlives_the_server() {
+    let rig = Rig::new(NOW);
+    let user = rig.store.add_first_user("ada", "hash", NOW).unwrap();
+    session(&rig.store, 7, user.id, NOW);
+    rig.store.add_api_token(&[8; 32], user.id, "backup", Role::Reader, None, NOW).unwrap();
+    let later = NOW + 11 * HOUR;
+    assert!(rig.store.session(&[7; 32], later).unwrap().is_some());
+    assert!(rig.store.bearer(&[8; 32], later).unwrap().is_some());
+    let told = |rig: &Rig| {
+        let session = rig.store.sessions(None, later).unwrap()[0].used_ms;
+        (session, rig.store.api_tokens(None).unwrap()[0].used_ms)
+    };
+    assert_eq!(told(&rig), (later, Some(later)));
+    // And of another that nobody looked at before the end.
+    session(&rig.store, 9, user.id, NOW);
+    assert!(rig.store.session(&[9; 32], later).unwrap().is_some());
+    let rig = rig.reopen(later);
+    assert_eq!(told(&rig), (later, Some(later)));
+    assert!(rig.store.session(&[9; 32], later + 11 * HOUR).unwrap().is_some(), "a use was forgotten");
+}
+
+#[test]
 fn sessions_are_listed_and_ended_by_number_within_reach() {
     let rig = Rig::new(NOW);
     let ada = rig.store.add_first_user("ada", "hash", NOW).unwrap();
