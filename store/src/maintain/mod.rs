@@ -40,7 +40,8 @@ pub enum Ask {
 /// Runs until there is no sender.
 pub fn run(shared: &Shared, asks: &Receiver<Ask>) {
     let maintain = Maintain { shared, encoder: RefCell::new(Encoder::default()) };
-    let (mut looked_ms, mut sealed_ms, mut sealed) = (None::<Timestamp>, None::<Timestamp>, 0);
+    let (mut looked_ms, mut sealed_ms) = (None::<Timestamp>, None::<Timestamp>);
+    let mut sealed = shared.sealed_generation.load(Ordering::Acquire);
     while let Ok(ask) = asks.recv() {
         let (now, waiting) = match ask {
             Ask::Tick(now) => (now, None),
@@ -48,6 +49,10 @@ pub fn run(shared: &Shared, asks: &Receiver<Ask>) {
         };
         if let Err(error) = shared.scrub() {
             tracing::warn!("the files could not be scrubbed, will be tried again: {error}");
+        }
+        // A start is as if something was sealed: who asks first is not held up by looking through everything.
+        if looked_ms.is_none() {
+            (looked_ms, sealed_ms) = (Some(now), Some(now));
         }
         // Also when the clock went back.
         let is_past = |since: Timestamp, ms: i64| (now - since).abs() >= ms;
