@@ -15,7 +15,7 @@ pub fn query_string(text: &str) -> bool {
     let event = |mut params: Params| Window::take(&mut params).and_then(|_| params.finish());
     let summary = |mut params: Params| days::zone(&mut params, None).and_then(|_| params.finish());
     let taken = [
-        params().and_then(|params| history::plan(params, Vec::new).map(drop)),
+        params().and_then(|params| history::plan(params, |_| Vec::new()).map(drop)),
         params().and_then(|params| logs::log_query(params).map(drop)),
         params().and_then(|params| usage::question(params, None).map(drop)),
         params().and_then(event),

@@ -5,9 +5,7 @@ use std::collections::HashMap;
 use front::{ApiError, Response};
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
-use store::{
-    Bucket, DeviceId, DeviceView, Figures, Gap, Kind, RangeAnswer, RangeQuery, Series, TimeRange, Timestamp,
-};
+use store::{Bucket, DeviceId, Figures, Gap, Kind, RangeAnswer, RangeQuery, Series, TimeRange, Timestamp};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::call::Call;
@@ -86,7 +84,7 @@ pub(crate) struct Plan {
 pub(crate) async fn query(call: Call) -> Result<Response, ApiError> {
     let mut params = call.params()?;
     let csv = csv::wanted(&mut params, &call.parts.headers)?;
-    let Plan { query, aggs } = plan(params, || call.app.store.devices())?;
+    let Plan { query, aggs } = plan(params, |tag| call.app.store.tagged(tag))?;
     let work = move |store: &store::Store| {
         let answer = store.query_figures(&query, figures(&aggs))?;
         if csv {
@@ -145,7 +143,7 @@ fn table(answer: &RangeAnswer, aggs: &[Agg], names: &HashMap<DeviceId, Option<St
     csv.finish()
 }
 
-pub(crate) fn plan(mut params: Params, devices: impl FnOnce() -> Vec<DeviceView>) -> Result<Plan, ApiError> {
+pub(crate) fn plan(mut params: Params, tagged: impl FnOnce(&str) -> Vec<DeviceId>) -> Result<Plan, ApiError> {
     let ids = params.all("device");
     let tag = params.one("tag")?;
     let metrics = params.all("metric");
@@ -166,13 +164,7 @@ pub(crate) fn plan(mut params: Params, devices: impl FnOnce() -> Vec<DeviceView>
         Some(_) if !ids.is_empty() => {
             return Err(ApiError::invalid("tag", "Give either `device` or `tag`."));
         }
-        Some(tag) => {
-            ids = devices()
-                .iter()
-                .filter(|view| view.profile.tags.contains(&tag))
-                .map(|view| view.id)
-                .collect();
-        }
+        Some(tag) => ids = tagged(&tag),
         None if ids.is_empty() => return Err(ApiError::invalid("device", "`device` or `tag` is missing.")),
         None => {}
     }

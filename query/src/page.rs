@@ -1,5 +1,6 @@
 //! The built page, out of the binary: by exact name, with ETags, packed as the browser can take it.
 
+#[cfg(not(page_missing))]
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -44,45 +45,49 @@ struct Variant {
     etag: HeaderValue,
 }
 
+/// Bytes of a file and their SHA-256.
+type Content = (Bytes, [u8; 32]);
+
 impl Page {
-    /// The page this binary was built with, or the one that says how to build it.
+    /// The page this binary was built with, or the one that says how to build it. The hashes were made with it: those
+    /// megabytes are not looked at before a browser asks for them.
     pub(crate) fn built() -> Page {
         #[cfg(not(page_missing))]
-        let files: Vec<(String, Cow<'static, [u8]>)> =
-            Built::iter().filter_map(|name| Some((name.to_string(), Built::get(&name)?.data))).collect();
+        let files = Built::iter().filter_map(|name| {
+            let file = Built::get(&name)?;
+            let bytes = match file.data {
+                Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+                Cow::Owned(bytes) => Bytes::from(bytes),
+            };
+            Some((name.to_string(), (bytes, file.metadata.sha256_hash())))
+        });
         #[cfg(page_missing)]
-        let files = Vec::new();
+        let files = std::iter::empty();
         Page::of(files)
     }
 
-    fn of(files: Vec<(String, Cow<'static, [u8]>)>) -> Page {
-        let mut all: HashMap<String, Bytes> = files
-            .into_iter()
-            .map(|(name, data)| {
-                let bytes = match data {
-                    Cow::Borrowed(bytes) => Bytes::from_static(bytes),
-                    Cow::Owned(bytes) => Bytes::from(bytes),
-                };
-                (name, bytes)
-            })
-            .collect();
-        all.entry(INDEX.to_string()).or_insert(Bytes::from_static(MISSING.as_bytes()));
+    fn of(files: impl Iterator<Item = (String, Content)>) -> Page {
+        let mut all: HashMap<String, Content> = files.collect();
+        all.entry(INDEX.to_string()).or_insert_with(|| hashed(MISSING));
         let is_twin = |name: &str| {
             PACKED.iter().any(|(_, ext)| name.strip_suffix(ext).is_some_and(|n| all.contains_key(n)))
         };
-        let files = all.iter().filter(|(name, _)| !is_twin(name)).map(|(name, bytes)| {
+        let files = all.iter().filter(|(name, _)| !is_twin(name)).map(|(name, content)| {
             let packed = PACKED.map(|(_, ext)| all.get(&format!("{name}{ext}")).map(Variant::of));
-            let hashed = name.starts_with(HASHED);
-            let cache = if hashed { "public, max-age=31536000, immutable" } else { "no-cache" };
-            (name.clone(), File { media: media(name), cache, plain: Variant::of(bytes), packed })
+            let cache =
+                if name.starts_with(HASHED) { "public, max-age=31536000, immutable" } else { "no-cache" };
+            (name.clone(), File { media: media(name), cache, plain: Variant::of(content), packed })
         });
         Page { files: files.collect() }
     }
 }
 
+fn hashed(text: &'static str) -> Content {
+    (Bytes::from_static(text.as_bytes()), Sha256::digest(text).into())
+}
+
 impl Variant {
-    fn of(bytes: &Bytes) -> Variant {
-        let hash = Sha256::digest(bytes);
+    fn of((bytes, hash): &Content) -> Variant {
         let hex: String = hash[..12].iter().map(|byte| format!("{byte:02x}")).collect();
         let etag =
             HeaderValue::try_from(format!("\"{hex}\"")).expect("quotes and hex digits are a header value");
@@ -163,7 +168,7 @@ mod tests {
             ("assets/a-1f.js.gz", "GZ"),
             ("favicon.svg", "<svg/>"),
         ];
-        Page::of(files.map(|(name, text)| (name.to_string(), Cow::Borrowed(text.as_bytes()))).to_vec())
+        Page::of(files.into_iter().map(|(name, text)| (name.to_string(), hashed(text))))
     }
 
     fn get(path: &str, headers: &[(&'static str, &str)]) -> Result<Response, ApiError> {
@@ -242,7 +247,7 @@ mod tests {
 
     #[test]
     fn without_a_build_the_page_says_how_to_make_one() {
-        let page = Page::of(Vec::new());
+        let page = Page::of(std::iter::empty());
         let response = answer(&page, &Method::GET, "/", &HeaderMap::new()).unwrap();
         assert_eq!(response.status(), 200);
         assert!(

@@ -3,7 +3,7 @@ use store::{GapCause, Tier};
 use super::*;
 
 fn parse(query: &str) -> Result<Plan, ApiError> {
-    plan(Params::parse(Some(query)).unwrap(), Vec::new)
+    plan(Params::parse(Some(query)).unwrap(), |_| Vec::new())
 }
 
 #[track_caller]

@@ -301,6 +301,13 @@ impl Registry {
         self.devices.read().values().map(|d| d.view(dictionary)).collect()
     }
 
+    /// The devices with a tag.
+    pub fn tagged(&self, tag: &str) -> Vec<DeviceId> {
+        let devices = self.devices.read();
+        let has = |device: &&Device| device.record.profile.tags.iter().any(|own| own == tag);
+        devices.values().filter(has).map(|device| device.record.id).collect()
+    }
+
     /// When any device was heard last, up to `now`.
     pub fn last_heard_ms(&self, now: Timestamp) -> Option<Timestamp> {
         let heard = self.devices.read();

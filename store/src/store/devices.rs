@@ -33,6 +33,11 @@ impl Store {
         self.shared.registry.views(&self.shared.dictionary)
     }
 
+    /// The devices with a tag, by number.
+    pub fn tagged(&self, tag: &str) -> Vec<DeviceId> {
+        self.shared.registry.tagged(tag)
+    }
+
     /// One device.
     pub fn device(&self, id: DeviceId) -> Option<DeviceView> {
         self.shared.registry.view(id, &self.shared.dictionary)
