@@ -26,7 +26,7 @@ fn gaps_of(
     devices: &[DeviceId],
     range: TimeRange,
 ) -> Result<Vec<Gap>> {
-    let starts = journal.events_from(None, &["server_start"], range.start())?;
+    let down = down_spans(&journal.events_from(None, &["server_start"], range.start())?);
     let mut gaps = Vec::new();
     for &device in devices {
         let events = journal.events_from(Some(device), &["offline", "online"], range.start())?;
@@ -36,7 +36,7 @@ fn gaps_of(
             unfilled(spans, &filled, rest_ms_min).into_iter().map(move |(from, to)| (from, to, cause))
         };
         let silent = left(offline_spans(&events), GapCause::DeviceOffline);
-        let down = left(down_spans(&starts), GapCause::ServerDown);
+        let down = left(down.clone(), GapCause::ServerDown);
         let late = filled.iter().map(|span| (span.start(), span.end(), GapCause::FilledIn));
         let damaged = damaged_spans(chunks, device, range)?;
         let damaged = damaged.iter().map(|span| (span.start(), span.end(), GapCause::Damaged));

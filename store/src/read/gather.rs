@@ -249,10 +249,15 @@ fn append_rollups(
     let rows = rows_within(times, range);
     // Values of rows before the range: the values stand one after the other, without those that are missing.
     let before = (0..rows.start).filter(|&row| present.has(row)).count();
-    let there = rows.filter(|&row| present.has(row));
-    let counted = there.zip(counts.into_iter().skip(before));
+    let counts = counts.get(before..).unwrap_or_default();
     let from = points.len();
-    points.extend(counted.map(|(row, n)| (times[row], Bucket { count: n as u64, ..Bucket::EMPTY })));
+    let point = |(t, n): (&Timestamp, &f64)| (*t, Bucket { count: *n as u64, ..Bucket::EMPTY });
+    if *present == Presence::All {
+        points.extend(times[rows].iter().zip(counts).map(point));
+    } else {
+        let there = rows.filter(|&row| present.has(row)).map(|row| &times[row]);
+        points.extend(there.zip(counts).map(point));
+    }
     let mut fill = |wanted: bool, field, set: fn(&mut Bucket, f64)| -> Result<()> {
         if wanted && let Some((values, _)) = chunk.column(key(field))? {
             points[from..]
