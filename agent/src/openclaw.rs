@@ -203,15 +203,32 @@ impl Latest {
 
 /// Looks until `stop` is dropped, at least once per report: the body of the thread `openclaw`.
 pub fn watch(mut watcher: Watcher, latest: Latest, report_every: Duration, stop: &Receiver<()>) {
-    loop {
-        let view = watcher.look(Instant::now());
-        let absent = view.gateway == Gateway::NotInstalled;
-        latest.set(view);
-        let wait = if absent { LOOK_EVERY_ABSENT } else { LOOK_EVERY.min(report_every) };
-        if stop.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
-            return;
+    keep(&latest, |latest| {
+        loop {
+            let view = watcher.look(Instant::now());
+            let absent = view.gateway == Gateway::NotInstalled;
+            latest.set(view);
+            let wait = if absent { LOOK_EVERY_ABSENT } else { LOOK_EVERY.min(report_every) };
+            if stop.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+        }
+    });
+}
+
+/// Lets `body` keep the latest view. Where it panics nothing is known any more: what was seen last would be told as
+/// seen now for as long as the agent runs.
+fn keep(latest: &Latest, body: impl FnOnce(&Latest)) {
+    struct Forget<'a>(&'a Latest);
+    impl Drop for Forget<'_> {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                self.0.set(View::default());
+            }
         }
     }
+    let forget = Forget(latest);
+    body(forget.0);
 }
 
 #[cfg(test)]

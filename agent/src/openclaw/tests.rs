@@ -233,3 +233,20 @@ fn a_port_that_closes_under_a_process_means_going_down_and_then_stuck() {
     assert_eq!(watcher.look(now + Duration::from_secs(5)).gateway, Gateway::Draining);
     assert_eq!(watcher.look(now + judge::DRAIN_MAX).gateway, Gateway::Stuck);
 }
+
+#[test]
+fn what_was_seen_is_not_told_for_ever_where_looking_panics() {
+    let latest = Latest::default();
+    let running = || View { gateway: Gateway::Running, ..View::default() };
+    keep(&latest, |latest| latest.set(running()));
+    assert_eq!(latest.get(), running(), "an end that was asked for changes nothing");
+    let held = latest.clone();
+    let thread = std::thread::spawn(move || {
+        keep(&held, |latest| {
+            latest.set(running());
+            panic!("as asked");
+        });
+    });
+    assert!(thread.join().is_err());
+    assert_eq!(latest.get(), View::default());
+}
