@@ -1,12 +1,13 @@
 //! The configuration: file, then environment, then flags, each over the one before; checked whole, reported whole.
 
 mod address;
+mod command;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::ArgMatches;
 use query::Proxies;
 use store::{Limits, Retention};
 use tracing::level_filters::LevelFilter;
@@ -121,73 +122,8 @@ pub fn from_process() -> Result<Task, Faults> {
         variable: &|name| std::env::var(name).ok(),
         read: &|path| std::fs::read_to_string(path),
     };
-    let matches = command().try_get_matches_from(sources.args).unwrap_or_else(|error| error.exit());
+    let matches = command::command().try_get_matches_from(sources.args).unwrap_or_else(|error| error.exit());
     load(&matches, &sources)
-}
-
-fn command() -> Command {
-    let settings = KEYS.iter().map(|key| {
-        let default = key.default.map(|default| format!(" [default: {default}]")).unwrap_or_default();
-        let help = format!("{}{default} [env: {}]", key.help, key.variable());
-        Arg::new(key.name).long(key.flag).value_name(key.value).help(help).global(true)
-    });
-    Command::new("openclaw-watch")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about(env!("CARGO_PKG_DESCRIPTION"))
-        .args(settings)
-        .arg(
-            Arg::new("config")
-                .long("config")
-                .value_name("FILE")
-                .help(format!("Configuration file [default: {FILE}, if it is there] [env: {FILE_VARIABLE}]"))
-                .global(true),
-        )
-        .arg(
-            Arg::new("print_config")
-                .long("print-config")
-                .action(ArgAction::SetTrue)
-                .help("Print the effective configuration and where each setting comes from")
-                .global(true),
-        )
-        .subcommand(Command::new("serve").about("Run the server; this is what happens without a command"))
-        .subcommand(Command::new("healthcheck").about("Ask the running server whether it is ready"))
-        .subcommand(Command::new("check").about(
-            "Verify everything in the data folder while no server runs on it; writes nothing, ends with 1 on faults",
-        ))
-        .subcommand(
-            Command::new("backup")
-                .about("Copy everything in the data folder into one file, while the server runs or not")
-                .arg(file("The backup to write; it must not be there yet")),
-        )
-        .subcommand(
-            Command::new("restore")
-                .about("Fill the data folder from a backup; there must be no data in it yet")
-                .arg(file("The backup to read")),
-        )
-        .subcommand(
-            Command::new("import")
-                .about(
-                    "Take over the older Python server's SQLite database, devices, history and errors, while no server \
-                     runs on the data folder; importing twice changes nothing",
-                )
-                .arg(file("The older server's database"))
-                .arg(
-                    Arg::new("tz")
-                        .long("tz")
-                        .value_name("ZONE")
-                        .help("IANA zone of times that are written without one [default: UTC]"),
-                ),
-        )
-        .subcommand(plan::command())
-        .subcommand(
-            Command::new("reset-password")
-                .about("Give an account a new password and end its sessions, while the server runs or not")
-                .arg(Arg::new("username").value_name("USERNAME").help("Whose; may be left out where there is one administrator")),
-        )
-}
-
-fn file(help: &'static str) -> Arg {
-    Arg::new("file").value_name("FILE").required(true).value_parser(clap::value_parser!(PathBuf)).help(help)
 }
 
 /// Where a value comes from.
@@ -229,32 +165,7 @@ fn load(matches: &ArgMatches, sources: &Sources<'_>) -> Result<Task, Faults> {
     if matches.get_flag("print_config") {
         return Ok(Task::Print(values.print()));
     }
-    match matches.subcommand_name() {
-        Some("healthcheck") => Ok(Task::Healthcheck(config)),
-        Some("check") => Ok(Task::Check(config)),
-        Some("backup") => Ok(Task::Backup(config, file_of(matches))),
-        Some("restore") => Ok(Task::Restore(config, file_of(matches))),
-        Some("import") => {
-            let zone =
-                matches.subcommand_matches("import").and_then(|of| of.get_one::<String>("tz").cloned());
-            Ok(Task::Import(config, file_of(matches), zone.unwrap_or_else(|| "UTC".into())))
-        }
-        Some("plan") => {
-            let of = matches.subcommand_matches("plan").expect("it is this one");
-            Ok(Task::Plan(config, plan::Question::of(of)))
-        }
-        Some("reset-password") => {
-            let of = matches.subcommand_matches("reset-password");
-            Ok(Task::ResetPassword(config, of.and_then(|of| of.get_one::<String>("username").cloned())))
-        }
-        _ => Ok(Task::Serve(config)),
-    }
-}
-
-/// The file that a command is told.
-fn file_of(matches: &ArgMatches) -> PathBuf {
-    let file = matches.subcommand().and_then(|(_, of)| of.get_one::<PathBuf>("file").cloned());
-    file.expect("clap lets no command without its file pass")
+    Ok(command::task(matches, config))
 }
 
 /// What the file says, by key.

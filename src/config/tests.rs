@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{Error, ErrorKind};
 
+use super::command::command;
 use super::*;
 
 /// What comes of these flags, variables (`NAME=value`) and file.

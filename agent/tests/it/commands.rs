@@ -2,103 +2,14 @@
 //! manager are stand-ins.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use tokio_rustls::rustls::{self, ServerConfig, ServerConnection, StreamOwned};
-
-use crate::{agent, output, text};
-
-/// A server that answers each request with what a function makes of its first line and body.
-struct Stub {
-    url: String,
-    requests: Arc<Mutex<Vec<(String, String)>>>,
-}
-
-type Answer = fn(&str, &str) -> String;
-
-impl Stub {
-    fn start(answer: Answer) -> Stub {
-        Stub::behind("http", answer, |stream| stream)
-    }
-
-    /// The same over TLS, with a certificate of an authority of its own, and that authority's.
-    fn start_tls(answer: Answer) -> (Stub, String) {
-        let authority_key = KeyPair::generate().unwrap();
-        let mut authority = CertificateParams::default();
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(authority, authority_key).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let own =
-            CertificateParams::new(["127.0.0.1".to_string()]).unwrap().signed_by(&key, &authority).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config =
-            ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let config =
-            Arc::new(config.with_no_client_auth().with_single_cert(vec![own.der().clone()], key).unwrap());
-        let wrap = move |stream| StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), stream);
-        (Stub::behind("https", answer, wrap), authority.pem())
-    }
-
-    fn behind<S: Read + Write>(
-        scheme: &str,
-        answer: Answer,
-        wrap: impl Fn(TcpStream) -> S + Send + 'static,
-    ) -> Stub {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let seen = requests.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut reader = BufReader::new(wrap(stream.unwrap()));
-                let (mut head, mut length) = (String::new(), 0);
-                while !head.ends_with("\r\n\r\n") {
-                    let mut line = String::new();
-                    if reader.read_line(&mut line).unwrap_or(0) == 0 {
-                        break;
-                    }
-                    if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-                        length = value.trim().parse().unwrap();
-                    }
-                    head.push_str(&line);
-                }
-                let mut body = vec![0; length];
-                if !head.contains("HTTP/1.1\r\n") || reader.read_exact(&mut body).is_err() {
-                    continue;
-                }
-                let body = text(&body);
-                let answer = answer(&head, &body);
-                let (status, rest) = answer.split_once('\n').unwrap_or((&answer, ""));
-                let (headers, rest) = rest.split_once("\n\n").unwrap_or(("X: y", rest));
-                seen.lock().unwrap().push((head, body));
-                let answer = format!(
-                    "HTTP/1.1 {status}\r\n{headers}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{rest}",
-                    rest.len()
-                );
-                let stream = reader.get_mut();
-                let _ = stream.write_all(answer.as_bytes()).and_then(|()| stream.flush());
-            }
-        });
-        Stub { url, requests }
-    }
-
-    fn requests(&self) -> Vec<(String, String)> {
-        std::mem::take(&mut self.requests.lock().unwrap())
-    }
-}
+use crate::stub::{Answer, Stub, as_a_server_does};
+use crate::{agent, output, settings, text};
 
 fn gives_a_key(_: &str, _: &str) -> String {
     "201 Created\n{\"device_id\":7,\"api_key\":\"ocw_new\"}".into()
-}
-
-fn settings(home: &Path) -> PathBuf {
-    home.join("openclaw_watch.env")
 }
 
 /// The agent where settings are in a file in its folder, as for everybody who started with the older one.
@@ -313,91 +224,4 @@ fn a_service_manager_that_refuses_is_quoted() {
     let said = text(&output.stderr);
     assert!(said.contains("`systemctl --user daemon-reload` fails") && said.contains("no bus"), "{said}");
     assert!(said.contains("not by su"), "what to do is said too: {said}");
-}
-
-/// The date header of now, moved by so many seconds, as the doctor's stand-in sends it.
-fn date(moved_s: i64) -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
-    let seconds = (now + moved_s) as u64;
-    let (year, month, day) = agent::calendar::civil(seconds / 86_400);
-    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
-    let month = months[month as usize - 1];
-    format!("Date: Mon, {day:02} {month} {year} {hour:02}:{minute:02}:{second:02} GMT")
-}
-
-fn as_a_server_does(head: &str, body: &str, key: &str, moved_s: i64) -> String {
-    let error = |status: &str| format!("{status}\n{{\"error\":{{\"code\":\"x\",\"message\":\"y\"}}}}");
-    if head.starts_with("GET /healthz ") {
-        format!("200 OK\n{}\n\nok", date(moved_s))
-    } else if !head.to_lowercase().contains(&format!("authorization: bearer {key}\r\n")) {
-        error("401 Unauthorized")
-    } else if body.is_empty() {
-        error("400 Bad Request")
-    } else {
-        "200 OK\n{\"accepted\":1,\"rejected\":0}".into()
-    }
-}
-
-/// What the doctor says about a server, and its exit code.
-fn doctor(url: &str, flags: &[&str]) -> (String, Option<i32>) {
-    let home = tempfile::tempdir().unwrap();
-    let output =
-        output(agent(home.path()).env("API_KEY", "ocw_1").args(["doctor", "--server", url]).args(flags));
-    let said = text(&output.stdout);
-    assert!(!said.contains("ocw_1"), "{said}");
-    (said, output.status.code())
-}
-
-#[track_caller]
-fn check_doctor(url: &str, code: i32, line: &str, fix: &str) {
-    let (said, found) = doctor(url, &[]);
-    assert!(said.contains(line) && said.contains(fix), "{line} / {fix}: {said}");
-    assert_eq!(found, Some(code), "{said}");
-}
-
-#[test]
-fn the_doctor_says_what_is_wrong_and_what_to_do() {
-    let good = Stub::start(|head, body| as_a_server_does(head, body, "ocw_1", 0));
-    check_doctor(&good.url, 0, "ok    key       the server knows this device", "ok    clock     0");
-    assert!(good.requests().iter().all(|(_, body)| body.is_empty()), "nothing was reported");
-    let other_key = Stub::start(|head, body| as_a_server_does(head, body, "ocw_2", 0));
-    check_doctor(&other_key.url, 1, "FAIL  key       the server does not know this device key", "Rotate key");
-    let ahead = Stub::start(|head, body| as_a_server_does(head, body, "ocw_1", -7_200));
-    check_doctor(&ahead.url, 1, "FAIL  clock     7", "set this device's clock");
-    let behind = Stub::start(|head, body| as_a_server_does(head, body, "ocw_1", 30));
-    check_doctor(&behind.url, 0, "note  clock     ", "behind the server's");
-    let hotel = Stub::start(|_, _| "200 OK\n<html>".into());
-    check_doctor(&hotel.url, 1, "FAIL  server", "port 38889");
-    let nobody = format!(
-        "http://127.0.0.1:{}",
-        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-    );
-    check_doctor(&nobody, 1, "FAIL  port      127.0.0.1:", "is the server running");
-    check_doctor("http://no-such-name.invalid:38889", 1, "FAIL  name      no-such-name.invalid", "DNS");
-    check_doctor(
-        &good.url.replace("http:", "https:"),
-        1,
-        "FAIL  tls",
-        "does the server speak TLS on this port?",
-    );
-    check_doctor("nas", 1, "FAIL  settings  --server", "enroll URL CODE");
-}
-
-#[test]
-fn the_doctor_looks_at_the_files_too() {
-    let home = tempfile::tempdir().unwrap();
-    fs::write(settings(home.path()), "NAS_URL=http://127.0.0.1:1\nAPI_KEY=ocw_1\n").unwrap();
-    let sessions = home.path().join(".openclaw/agents/main/sessions");
-    fs::create_dir_all(&sessions).unwrap();
-    fs::write(sessions.join("a.jsonl.zst"), "no frame").unwrap();
-    fs::write(home.path().join("file"), "").unwrap();
-    let output = output(agent(home.path()).args(["doctor", "--state-dir", "file/x"]));
-    let said = text(&output.stdout);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("FAIL  folder    state folder file/x: "), "{said}");
-    assert!(said.contains("FAIL  usage     "), "{said}");
-    assert!(said.contains("a.jsonl.zst: "), "{said}");
-    #[cfg(unix)]
-    assert!(said.contains("chmod 600 "), "{said}");
 }

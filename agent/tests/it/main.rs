@@ -3,7 +3,7 @@
 // Clippy knows test functions, but not what they call.
 #![allow(clippy::unwrap_used)]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -11,9 +11,11 @@ use server::{EACH_SECOND, Server, start};
 
 mod commands;
 mod delivery;
+mod doctor;
 mod explain;
 mod logs;
 mod server;
+mod stub;
 mod usage;
 
 /// Longer than anything here can take on a busy machine: whoever waits this long waits in vain.
@@ -24,6 +26,11 @@ fn agent(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_openclaw-watch-agent"));
     command.env_clear().env("HOME", home).env("OPENCLAW_GATEWAY_PORT", "1").current_dir(home);
     command
+}
+
+/// The file of settings in that folder.
+fn settings(home: &Path) -> PathBuf {
+    home.join("openclaw_watch.env")
 }
 
 fn text(bytes: &[u8]) -> String {
