@@ -196,19 +196,19 @@ impl Tail {
     /// Forgets some of the groups that are sealed (generation) and recorded (number). Returns whether there may be
     /// more.
     pub fn forget(&mut self, sealed: i64, recorded: i64, seen: &Seen) -> Result<bool> {
-        let oldest: Option<i64> = self
-            .db
-            .prepare_cached("SELECT min(id) FROM batch_group WHERE generation <= ?1 AND id <= ?2")?
-            .query_row(params![sealed, recorded], |row| row.get(0))?;
-        let Some(oldest) = oldest else { return Ok(false) };
+        // Groups stand in the order of their generations: the oldest tells, however many wait behind it.
+        let Some((oldest, generation)) = self.oldest()? else { return Ok(false) };
+        if generation > sealed || oldest > recorded {
+            return Ok(false);
+        }
         if oldest > self.seen_kept_to {
             self.keep_seen(seen)?;
         }
         let gone = self
             .db
             .prepare_cached(
-                "DELETE FROM batch_group WHERE id IN (SELECT id FROM batch_group
-                 WHERE generation <= ?1 AND id <= ?2 ORDER BY id LIMIT ?3)",
+                "DELETE FROM batch_group WHERE generation <= ?1 AND id IN
+                 (SELECT id FROM batch_group WHERE id <= ?2 ORDER BY id LIMIT ?3)",
             )?
             .execute(params![sealed, recorded.min(self.seen_kept_to), FORGET_GROUPS_MAX])?;
         Ok(gone > 0)
@@ -306,4 +306,67 @@ fn load_metrics(db: &Connection, dictionary: &Dictionary) -> Result<()> {
 
 fn blob<'a>(row: &'a rusqlite::Row<'_>, column: usize) -> Result<&'a [u8]> {
     row.get_ref(column)?.as_blob().map_err(|e| damaged(0, &e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// A tail with a group of generation 1 and so many of generation 2.
+    fn tail(dir: &Path, waiting: u32) -> Tail {
+        let mut tail = Tail::open(dir, 0).unwrap();
+        let batch = StoredBatch {
+            device: DeviceId(1),
+            received_ms: 7,
+            origin: None,
+            interval_ms: None,
+            agent_version: None,
+            facts: Vec::new(),
+            states: Vec::new(),
+            t_ms: Vec::new(),
+            columns: Vec::new(),
+            usage: Vec::new(),
+            logs: Vec::new(),
+        };
+        for number in 0..=waiting {
+            tail.append(
+                1 + i64::from(number > 0),
+                std::slice::from_ref(&batch),
+                &[None],
+                &Dictionary::default(),
+            )
+            .unwrap();
+        }
+        tail
+    }
+
+    /// Steps of SQLite's machine, in tens.
+    fn steps_of(tail: &mut Tail, work: impl FnOnce(&mut Tail)) -> u32 {
+        let steps = Arc::new(AtomicU32::new(0));
+        let counted = steps.clone();
+        let count = move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            false
+        };
+        tail.db.progress_handler(10, Some(count)).unwrap();
+        work(tail);
+        steps.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn forgetting_costs_the_same_however_many_groups_wait_for_their_seal() {
+        let steps = |waiting| {
+            let dir = tempfile::tempdir().unwrap();
+            let mut tail = tail(dir.path(), waiting);
+            steps_of(&mut tail, |tail| {
+                while tail.forget(1, i64::MAX, &Seen::default()).unwrap() {}
+                assert_eq!(tail.oldest().unwrap(), Some((2, 2)));
+                assert!(!tail.forget(1, i64::MAX, &Seen::default()).unwrap());
+            })
+        };
+        let (few, many) = (steps(100), steps(3_000));
+        assert!(many <= few + 2, "{few} and {many}");
+    }
 }
