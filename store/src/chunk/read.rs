@@ -14,15 +14,12 @@ use super::{
 use crate::error::{Error, Result};
 use crate::types::{Kind, Presence, Timestamp};
 use std::cell::RefCell;
-use std::sync::OnceLock;
 use zstd::zstd_safe::DCtx;
 
 /// See the module.
 pub struct Chunk {
     rows: usize,
     times: Times,
-    /// Once they were asked for with [`Chunk::times_kept`].
-    kept_times: OnceLock<Vec<Timestamp>>,
     columns: Vec<OpenColumn>,
     /// "Every row" first.
     presences: Vec<OpenPresence>,
@@ -100,7 +97,6 @@ impl Chunk {
         let mut chunk = Chunk {
             rows,
             times,
-            kept_times: OnceLock::new(),
             columns: Vec::with_capacity(columns as usize),
             presences: open_presences(&presences, rows)
                 .ok_or_else(|| damaged("a column's presence is of other rows"))?,
@@ -162,25 +158,12 @@ impl Chunk {
     /// About how much memory it takes.
     pub fn memory_bytes(&self) -> usize {
         let presences = self.presences.len() * (size_of::<OpenPresence>() + self.rows.div_ceil(8));
-        let times = self.rows * size_of::<Timestamp>();
-        self.body.capacity() + self.columns.len() * size_of::<OpenColumn>() + presences + times
+        self.body.capacity() + self.columns.len() * size_of::<OpenColumn>() + presences
     }
 
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.rows
-    }
-
-    /// As [`Chunk::times`], for a chunk that is asked again: decoded once.
-    ///
-    /// # Errors
-    /// As [`Chunk::times`].
-    pub fn times_kept(&self) -> Result<&[Timestamp]> {
-        if let Some(times) = self.kept_times.get() {
-            return Ok(times);
-        }
-        let times = self.times()?;
-        Ok(self.kept_times.get_or_init(|| times))
     }
 
     /// The rows' times, in the order they were given.

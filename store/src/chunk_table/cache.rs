@@ -1,121 +1,186 @@
-//! Chunks that were unpacked lately: most queries ask again for what was just asked.
+//! What was read of chunks lately: most queries ask again for what was just asked.
 //!
 //! A chunk never changes and its number is never given twice, so nothing here can be out of date.
 
-use crate::chunk::Chunk;
+use crate::chunk::{Chunk, ColumnKey};
+use crate::types::{Presence, Timestamp};
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 
 /// Memory of the unpacked chunks that are kept, at most.
-pub const CACHE_BYTES_MAX: usize = 32 << 20;
+const CHUNKS_BYTES_MAX: usize = 16 << 20;
 
-/// A chunk that takes more is not kept: it would push out all others.
-const CHUNK_BYTES_MAX: usize = CACHE_BYTES_MAX / 8;
+/// Memory of the decoded columns and times that are kept, at most. Their own: a column takes a hundredth of its chunk, so
+/// those of a whole fleet fit where its chunks would push each other out.
+const COLUMNS_BYTES_MAX: usize = 16 << 20;
 
-/// Unpacked chunks by number.
-#[derive(Default)]
-pub struct Cache(Mutex<Inner>);
+/// What stands beside the values of one that is kept, about.
+const ENTRY_BYTES: usize = 128;
 
-#[derive(Default)]
-struct Inner {
-    chunks: HashMap<i64, Kept>,
+/// See the module.
+pub struct Cache {
+    chunks: Mutex<Latest<i64, Arc<Chunk>>>,
+    times: Mutex<Latest<i64, Arc<[Timestamp]>>>,
+    columns: Mutex<Latest<(i64, ColumnKey), Found>>,
+}
+
+/// A column; `None`: the chunk has no such column.
+pub type Found = Option<Arc<Column>>;
+
+/// A column that was decoded: its values, one for each row that has one.
+pub struct Column {
+    pub values: Vec<f64>,
+    /// Which rows those are.
+    pub present: Presence,
+}
+
+impl Default for Cache {
+    fn default() -> Cache {
+        Cache {
+            chunks: Mutex::new(Latest::new(CHUNKS_BYTES_MAX)),
+            times: Mutex::new(Latest::new(COLUMNS_BYTES_MAX / 4)),
+            columns: Mutex::new(Latest::new(COLUMNS_BYTES_MAX / 4 * 3)),
+        }
+    }
+}
+
+impl Cache {
+    /// The chunk, if it is kept.
+    pub fn chunk(&self, id: i64) -> Option<Arc<Chunk>> {
+        self.chunks.lock().get(&id)
+    }
+
+    /// Keeps a chunk.
+    pub fn put_chunk(&self, id: i64, chunk: &Arc<Chunk>) {
+        self.chunks.lock().put(id, chunk.clone(), chunk.memory_bytes());
+    }
+
+    /// The times of its rows, if they are kept.
+    pub fn times(&self, id: i64) -> Option<Arc<[Timestamp]>> {
+        self.times.lock().get(&id)
+    }
+
+    /// Keeps the times of its rows.
+    pub fn put_times(&self, id: i64, times: &Arc<[Timestamp]>) {
+        self.times.lock().put(id, times.clone(), size_of_val(&**times));
+    }
+
+    /// A column of it, if what is found there is kept.
+    pub fn column(&self, id: i64, key: ColumnKey) -> Option<Found> {
+        self.columns.lock().get(&(id, key))
+    }
+
+    /// Keeps what was found of a column.
+    pub fn put_column(&self, id: i64, key: ColumnKey, column: &Found) {
+        let bytes = column.as_ref().map_or(0, |column| column.memory_bytes());
+        self.columns.lock().put((id, key), column.clone(), bytes);
+    }
+
+    /// Forgets everything, as when a device is deleted.
+    pub fn clear(&self) {
+        self.chunks.lock().clear();
+        self.times.lock().clear();
+        self.columns.lock().clear();
+    }
+}
+
+impl Column {
+    fn memory_bytes(&self) -> usize {
+        let present = match &self.present {
+            Presence::All => 0,
+            Presence::Bits(words) => size_of_val(&**words),
+        };
+        self.values.capacity() * size_of::<f64>() + present
+    }
+}
+
+/// Values that were used lately, by key, within a bound of memory.
+struct Latest<K, V> {
+    kept: HashMap<K, Kept<V>>,
+    bytes_max: usize,
     bytes: usize,
     /// Counts the uses.
     clock: u64,
 }
 
-struct Kept {
-    chunk: Arc<Chunk>,
+struct Kept<V> {
+    value: V,
     bytes: usize,
     used: u64,
 }
 
-impl Cache {
-    /// The chunk, if it is kept.
-    pub fn get(&self, id: i64) -> Option<Arc<Chunk>> {
-        let mut inner = self.0.lock();
-        inner.clock += 1;
-        let used = inner.clock;
-        let kept = inner.chunks.get_mut(&id)?;
-        kept.used = used;
-        Some(kept.chunk.clone())
+impl<K: Eq + Hash + Copy, V: Clone> Latest<K, V> {
+    fn new(bytes_max: usize) -> Latest<K, V> {
+        Latest { kept: HashMap::new(), bytes_max, bytes: 0, clock: 0 }
     }
 
-    /// Keeps a chunk, in the place of those that were not used for the longest time.
-    pub fn put(&self, id: i64, chunk: &Arc<Chunk>) {
-        let bytes = chunk.memory_bytes();
-        if bytes > CHUNK_BYTES_MAX {
+    fn get(&mut self, key: &K) -> Option<V> {
+        self.clock += 1;
+        let kept = self.kept.get_mut(key)?;
+        kept.used = self.clock;
+        Some(kept.value.clone())
+    }
+
+    /// Keeps a value, in the place of those that were not used for the longest time.
+    fn put(&mut self, key: K, value: V, bytes: usize) {
+        let bytes = bytes + ENTRY_BYTES;
+        // It would push out too many others.
+        if bytes > self.bytes_max / 4 {
             return;
         }
-        let mut inner = self.0.lock();
-        inner.clock += 1;
-        let kept = Kept { chunk: chunk.clone(), bytes, used: inner.clock };
-        let before = inner.chunks.insert(id, kept).map_or(0, |before| before.bytes);
-        inner.bytes = inner.bytes + bytes - before;
-        if inner.bytes > CACHE_BYTES_MAX {
-            inner.make_room();
+        self.clock += 1;
+        let before = self.kept.insert(key, Kept { value, bytes, used: self.clock });
+        self.bytes = self.bytes + bytes - before.map_or(0, |before| before.bytes);
+        if self.bytes > self.bytes_max {
+            self.make_room();
         }
     }
 
-    /// Forgets everything, as when a device is deleted.
-    pub fn clear(&self) {
-        *self.0.lock() = Inner::default();
-    }
-}
-
-impl Inner {
     /// Frees a quarter at once, so that this is done seldom.
     fn make_room(&mut self) {
-        let mut by_use: Vec<(u64, i64)> = self.chunks.iter().map(|(id, kept)| (kept.used, *id)).collect();
-        by_use.sort_unstable();
-        for (_, id) in by_use {
-            if self.bytes <= CACHE_BYTES_MAX / 4 * 3 {
+        let mut by_use: Vec<(u64, K)> = self.kept.iter().map(|(key, kept)| (kept.used, *key)).collect();
+        by_use.sort_unstable_by_key(|(used, _)| *used);
+        for (_, key) in by_use {
+            if self.bytes <= self.bytes_max / 4 * 3 {
                 return;
             }
-            self.bytes -= self.chunks.remove(&id).map_or(0, |kept| kept.bytes);
+            self.bytes -= self.kept.remove(&key).map_or(0, |kept| kept.bytes);
         }
+    }
+
+    fn clear(&mut self) {
+        *self = Latest::new(self.bytes_max);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chunk::{ColumnIn, ColumnKey, Field, encode};
-    use crate::types::{Kind, Presence};
-
-    fn chunk(rows: usize) -> Arc<Chunk> {
-        let values = (0..rows).map(|i| (i as f64).sqrt()).collect();
-        let key = ColumnKey { metric: 1, field: Field::Value };
-        let column = ColumnIn { key, kind: Kind::Gauge, values, present: Presence::All };
-        let times: Vec<i64> = (0..rows as i64).collect();
-        Arc::new(Chunk::open(&encode(&times, &[column])).unwrap())
-    }
 
     #[test]
     fn the_memory_has_a_bound_and_what_is_used_stays() {
-        let cache = Cache::default();
-        let large = chunk(8_000);
-        let fit = CACHE_BYTES_MAX / large.memory_bytes();
-        assert!(fit > 10, "{fit}");
-        for id in 0..3 * fit as i64 {
-            cache.put(id, &large);
-            assert!(cache.get(0).is_some(), "used all the time, gone at {id}");
-            let inner = cache.0.lock();
-            assert!(inner.bytes <= CACHE_BYTES_MAX);
-            assert_eq!(inner.bytes, inner.chunks.values().map(|kept| kept.bytes).sum::<usize>());
+        let mut latest = Latest::new(100 << 10);
+        for key in 0..300 {
+            latest.put(key, key, (1 << 10) - ENTRY_BYTES);
+            assert_eq!(latest.get(&0), Some(0), "used all the time, gone at {key}");
+            assert!(latest.bytes <= latest.bytes_max);
+            assert_eq!(latest.bytes, latest.kept.values().map(|kept| kept.bytes).sum::<usize>());
         }
-        assert!(cache.get(1).is_none(), "the longest unused is still there");
-        cache.clear();
-        assert!(cache.get(0).is_none());
+        assert_eq!(latest.get(&1), None, "the longest unused is still there");
+        assert_eq!(latest.get(&299), Some(299));
+        latest.put(1_000, 1_000, 26 << 10);
+        assert_eq!(latest.get(&1_000), None, "one that takes more than a quarter");
+        latest.clear();
+        assert_eq!((latest.get(&0), latest.bytes), (None, 0));
     }
 
     #[test]
-    fn a_chunk_that_comes_twice_counts_once() {
-        let cache = Cache::default();
-        let one = chunk(100);
-        cache.put(1, &one);
-        cache.put(1, &one);
-        assert_eq!(cache.0.lock().bytes, one.memory_bytes());
+    fn what_comes_twice_counts_once() {
+        let mut latest = Latest::new(1 << 20);
+        latest.put(1, 5, 1_000);
+        latest.put(1, 6, 2_000);
+        assert_eq!((latest.get(&1), latest.bytes), (Some(6), 2_000 + ENTRY_BYTES));
     }
 }

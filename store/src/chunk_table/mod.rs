@@ -5,8 +5,9 @@ mod change;
 mod quarantine;
 mod read;
 
+pub use cache::Column;
 pub use quarantine::SetAside;
-pub use read::{Snapshot, look_at};
+pub use read::{LazyChunk, Snapshot, look_at};
 
 use crate::TierStats;
 use crate::db::{File, Readers, Writer};

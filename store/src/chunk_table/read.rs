@@ -1,9 +1,10 @@
 //! Reading chunks. What belongs together is read from one snapshot: a chunk that maintenance replaces in the meantime
 //! is still there in it, so that no row is missing from an answer and none counts twice.
 
+use super::cache::{Column, Found};
 use super::quarantine::verify;
 use super::{ChunkMeta, ChunkTable, FILE, tier_number};
-use crate::chunk::Chunk;
+use crate::chunk::{Chunk, ColumnKey};
 use crate::error::{Error, Result};
 use crate::metrics::Dictionary;
 use crate::types::{DeviceId, Tier, TimeRange, Timestamp};
@@ -33,14 +34,58 @@ impl ChunkTable {
         self.readers.snapshot(|db| look(&Snapshot::of(db)))
     }
 
-    /// Reads one chunk of a snapshot, from memory if it was read lately.
-    pub fn read(&self, view: &Snapshot<'_>, meta: &ChunkMeta) -> Result<Arc<Chunk>> {
-        if let Some(chunk) = self.cache.get(meta.id) {
+    /// One chunk of a snapshot, of which no more is read than what is asked for and was not read lately.
+    pub fn lazy<'a>(&'a self, view: &'a Snapshot<'a>, meta: ChunkMeta) -> LazyChunk<'a> {
+        LazyChunk { table: self, view, meta, chunk: OnceCell::new() }
+    }
+}
+
+/// See [`ChunkTable::lazy`].
+pub struct LazyChunk<'a> {
+    table: &'a ChunkTable,
+    view: &'a Snapshot<'a>,
+    meta: ChunkMeta,
+    chunk: OnceCell<Arc<Chunk>>,
+}
+
+impl LazyChunk<'_> {
+    /// The times of its rows.
+    pub fn times(&self) -> Result<Arc<[Timestamp]>> {
+        let cache = &self.table.cache;
+        if let Some(times) = cache.times(self.meta.id) {
+            return Ok(times);
+        }
+        let times = self.chunk()?.times()?.into();
+        cache.put_times(self.meta.id, &times);
+        Ok(times)
+    }
+
+    /// One column.
+    pub fn column(&self, key: ColumnKey) -> Result<Found> {
+        let cache = &self.table.cache;
+        if let Some(column) = cache.column(self.meta.id, key) {
+            return Ok(column);
+        }
+        let found = self.chunk()?.column(key)?;
+        let column = found.map(|(values, present)| Arc::new(Column { values, present: present.clone() }));
+        cache.put_column(self.meta.id, key, &column);
+        Ok(column)
+    }
+
+    fn chunk(&self) -> Result<&Chunk> {
+        if let Some(chunk) = self.chunk.get() {
             return Ok(chunk);
         }
-        let chunk = Arc::new(view.read_placed(meta)?);
-        self.cache.put(meta.id, &chunk);
-        Ok(chunk)
+        let id = self.meta.id;
+        let chunk = match self.table.cache.chunk(id) {
+            Some(chunk) => chunk,
+            None => {
+                let chunk = Arc::new(self.view.read_placed(&self.meta)?);
+                self.table.cache.put_chunk(id, &chunk);
+                chunk
+            }
+        };
+        Ok(self.chunk.get_or_init(|| chunk))
     }
 }
 

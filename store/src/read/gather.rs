@@ -4,14 +4,13 @@
 //! not at all, and what is found twice is settled by time, the newer source winning.
 
 use super::{Points, Samples};
-use crate::chunk::{Chunk, ColumnKey, Field};
-use crate::chunk_table::Snapshot;
+use crate::chunk::{ColumnKey, Field};
+use crate::chunk_table::{Column, LazyChunk, Snapshot};
 use crate::error::{Error, Result};
 use crate::rollup::{roll_up, step_start, touched};
 use crate::shared::Shared;
 use crate::types::{Bucket, DeviceId, Figures, Kind, Presence, Tier, TimeRange, Timestamp};
 use parking_lot::Mutex;
-use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -161,13 +160,13 @@ impl<'a> Gather<'a> {
         tier: Tier,
         range: TimeRange,
         columns: usize,
-        mut each: impl FnMut(&Chunk, &[Timestamp]) -> Result<()>,
+        mut each: impl FnMut(&LazyChunk<'_>, &[Timestamp]) -> Result<()>,
     ) -> Result<()> {
         for meta in view.overlapping(device, tier, range)? {
-            let read = self.shared.chunks.read(view, &meta).and_then(|chunk| {
-                let times = chunk.times_kept()?;
+            let chunk = self.shared.chunks.lazy(view, meta);
+            let read = chunk.times().and_then(|times| {
                 self.spend(times.len().saturating_mul(columns))?;
-                each(&chunk, times)
+                each(&chunk, &times)
             });
             match read {
                 Err(Error::Corrupt { .. }) => self.damaged.lock().push(meta.id),
@@ -208,34 +207,48 @@ fn settle<T: Copy>(points: &mut Vec<(Timestamp, T)>) {
     points.truncate(kept);
 }
 
-/// The rows of a chunk that are within a range. The times of a chunk ascend.
-fn rows_within(times: &[Timestamp], range: TimeRange) -> Range<usize> {
-    times.partition_point(|&t| t < range.start())..times.partition_point(|&t| t < range.end())
+/// Appends what `made` makes of the values of a column within a range; says how many of its values are before. The times
+/// of a chunk ascend.
+fn append<T>(
+    column: &Column,
+    times: &[Timestamp],
+    range: TimeRange,
+    to: &mut Vec<(Timestamp, T)>,
+    made: impl Fn(f64) -> T,
+) -> usize {
+    let rows = times.partition_point(|&t| t < range.start())..times.partition_point(|&t| t < range.end());
+    let entry = |(t, value): (&Timestamp, &f64)| (*t, made(*value));
+    if column.present == Presence::All {
+        let before = rows.start;
+        let values = column.values.get(before..).unwrap_or_default();
+        to.extend(times[rows].iter().zip(values).map(entry));
+        return before;
+    }
+    // The values stand one after the other, without those that are missing.
+    let before = (0..rows.start).filter(|&row| column.present.has(row)).count();
+    let values = column.values.get(before..).unwrap_or_default();
+    let there = rows.filter(|&row| column.present.has(row)).map(|row| &times[row]);
+    to.extend(there.zip(values).map(entry));
+    before
 }
 
 /// Appends the samples of a column within a range.
 fn append_samples(
-    chunk: &Chunk,
+    chunk: &LazyChunk<'_>,
     key: ColumnKey,
     times: &[Timestamp],
     range: TimeRange,
     samples: &mut Samples,
 ) -> Result<()> {
-    let Some((values, present)) = chunk.column(key)? else { return Ok(()) };
-    if *present == Presence::All {
-        let rows = rows_within(times, range);
-        let from = rows.start;
-        samples.extend(times[rows].iter().copied().zip(values.into_iter().skip(from)));
-        return Ok(());
+    if let Some(column) = chunk.column(key)? {
+        append(&column, times, range, samples, |value| value);
     }
-    let there = times.iter().copied().enumerate().filter(|(row, _)| present.has(*row));
-    samples.extend(there.map(|(_, t)| t).zip(values).filter(|(t, _)| range.contains(*t)));
     Ok(())
 }
 
 /// Appends the rollups of a metric within a range.
 fn append_rollups(
-    chunk: &Chunk,
+    chunk: &LazyChunk<'_>,
     metric: u32,
     kind: Kind,
     figures: Figures,
@@ -244,26 +257,14 @@ fn append_rollups(
     points: &mut Points,
 ) -> Result<()> {
     let key = |field| ColumnKey { metric, field };
-    let Some((counts, present)) = chunk.column(key(Field::Count))? else { return Ok(()) };
-    let present: &Presence = present;
-    let rows = rows_within(times, range);
-    // Values of rows before the range: the values stand one after the other, without those that are missing.
-    let before = (0..rows.start).filter(|&row| present.has(row)).count();
-    let counts = counts.get(before..).unwrap_or_default();
+    let Some(counts) = chunk.column(key(Field::Count))? else { return Ok(()) };
     let from = points.len();
-    let point = |(t, n): (&Timestamp, &f64)| (*t, Bucket { count: *n as u64, ..Bucket::EMPTY });
-    if *present == Presence::All {
-        points.extend(times[rows].iter().zip(counts).map(point));
-    } else {
-        let there = rows.filter(|&row| present.has(row)).map(|row| &times[row]);
-        points.extend(there.zip(counts).map(point));
-    }
+    let bucket = |count| Bucket { count: count as u64, ..Bucket::EMPTY };
+    let before = append(&counts, times, range, points, bucket);
     let mut fill = |wanted: bool, field, set: fn(&mut Bucket, f64)| -> Result<()> {
-        if wanted && let Some((values, _)) = chunk.column(key(field))? {
-            points[from..]
-                .iter_mut()
-                .zip(values.into_iter().skip(before))
-                .for_each(|(p, v)| set(&mut p.1, v));
+        if wanted && let Some(column) = chunk.column(key(field))? {
+            let values = column.values.get(before..).unwrap_or_default();
+            points[from..].iter_mut().zip(values).for_each(|(point, value)| set(&mut point.1, *value));
         }
         Ok(())
     };
