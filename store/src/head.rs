@@ -10,6 +10,9 @@ use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// Rows that a stream's memory is made for at most before they come: so many fill a chunk well enough.
+const ROWS_EXPECTED_MAX: usize = 4_096;
+
 /// The rows that came between two seals.
 #[derive(Debug, Default)]
 pub struct Generation {
@@ -31,6 +34,8 @@ pub struct Buffer {
     /// Their columns; a shorter one has no value in the rows past its end.
     pub columns: Vec<BufferColumn>,
     places: HashMap<u32, usize, foldhash::fast::RandomState>,
+    /// How many rows there is room for from the beginning.
+    rows_expected: usize,
 }
 
 /// One metric's values in a buffer.
@@ -104,6 +109,13 @@ fn words(present: Presence, rows: usize) -> Vec<u64> {
 }
 
 impl Buffer {
+    /// One that will probably have about so many rows: it need not be moved to larger and larger memory. What is not used of
+    /// it is memory only by name.
+    fn expecting(rows: usize) -> Buffer {
+        let rows_expected = (rows + rows / 8).min(ROWS_EXPECTED_MAX);
+        Buffer { t_ms: Vec::with_capacity(rows_expected), rows_expected, ..Buffer::default() }
+    }
+
     /// The column of a metric.
     pub fn column(&self, metric: u32) -> Option<&BufferColumn> {
         self.places.get(&metric).map(|&at| &self.columns[at])
@@ -128,7 +140,7 @@ impl Buffer {
             self.columns.push(BufferColumn {
                 metric: column.metric,
                 kind: column.kind,
-                values: Vec::new(),
+                values: Vec::with_capacity(self.rows_expected),
                 present: Presence::All,
             });
             self.columns.len() - 1
@@ -154,27 +166,30 @@ pub struct Head(RwLock<State>);
 struct State {
     open: Generation,
     sealing: Option<Arc<Generation>>,
+    /// How many rows each stream had in the generation before: in the next it will have about as many.
+    rows_before: HashMap<DeviceId, usize, foldhash::fast::RandomState>,
 }
 
 impl Head {
     /// An empty one whose open generation has this number.
     pub fn new(number: i64) -> Head {
         let open = Generation { number, ..Generation::default() };
-        Head(RwLock::new(State { open, sealing: None }))
+        Head(RwLock::new(State { open, sealing: None, rows_before: HashMap::default() }))
     }
 
     /// Takes in batches that are on disk.
     pub fn push(&self, batches: &[StoredBatch]) {
-        let mut state = self.0.write();
+        let State { open, rows_before, .. } = &mut *self.0.write();
         for batch in batches {
             // Also without rows: its group leaves the tail only with its generation.
-            state.open.opened_ms.get_or_insert(batch.received_ms);
+            open.opened_ms.get_or_insert(batch.received_ms);
             if batch.t_ms.is_empty() {
                 continue;
             }
-            state.open.samples +=
-                batch.columns.iter().map(|c| c.present.count(c.values.len())).sum::<usize>();
-            state.open.streams.entry(batch.device).or_default().push(batch);
+            open.samples += batch.columns.iter().map(|c| c.present.count(c.values.len())).sum::<usize>();
+            let expected = || rows_before.get(&batch.device).copied().unwrap_or_default();
+            let buffer = open.streams.entry(batch.device).or_insert_with(|| Buffer::expecting(expected()));
+            buffer.push(batch);
         }
     }
 
@@ -192,6 +207,7 @@ impl Head {
         }
         let next = Generation { number: state.open.number + 1, ..Generation::default() };
         let closed = Arc::new(std::mem::replace(&mut state.open, next));
+        state.rows_before = closed.streams.iter().map(|(id, buffer)| (*id, buffer.t_ms.len())).collect();
         state.sealing = Some(closed.clone());
         Some(closed)
     }
