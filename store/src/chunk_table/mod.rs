@@ -23,6 +23,7 @@ use std::path::Path;
 /// needs, so that planning reads no blob.
 pub const FILE: File = File {
     name: "chunks.db",
+    page_bytes: 2_048,
     migrations: &["
     CREATE TABLE chunk (
         id INTEGER PRIMARY KEY,
@@ -285,7 +286,7 @@ mod tests {
     #[test]
     fn a_file_of_version_1_is_brought_forward_with_its_chunks() {
         let dir = tempfile::tempdir().unwrap();
-        let first = File { name: FILE.name, migrations: &FILE.migrations[..1] };
+        let first = File { migrations: &FILE.migrations[..1], ..FILE };
         let blob = crate::chunk::encode(&[5, 7], &[]);
         first
             .open(dir.path())

@@ -5,6 +5,7 @@ use crate::db::File;
 /// The file. `AUTOINCREMENT` where a number must never be given twice.
 pub const FILE: File = File {
     name: "meta.db",
+    page_bytes: 2_048,
     migrations: &["
     CREATE TABLE device (
         id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -27,6 +27,7 @@ const FORGET_GROUPS_MAX: u32 = 64;
 /// The file.
 pub const FILE: File = File {
     name: "tail.db",
+    page_bytes: 4_096,
     migrations: &[
         "
     CREATE TABLE batch_group (
