@@ -11,7 +11,14 @@ use std::ops::Range;
 
 /// The steps that have a row, as spans without gaps between neighbours.
 pub fn touched(times: &[Timestamp], step_ms: i64) -> Vec<TimeRange> {
-    let mut starts: Vec<Timestamp> = times.iter().map(|&t| step_start(t, step_ms)).collect();
+    let mut starts: Vec<Timestamp> = Vec::new();
+    for &t in times {
+        // Mostly the time before was in the same step.
+        let is_in = |start: &Timestamp| t >= *start && t.wrapping_sub(*start) < step_ms;
+        if !starts.last().is_some_and(is_in) {
+            starts.push(step_start(t, step_ms));
+        }
+    }
     starts.sort_unstable();
     starts.dedup();
     let mut spans: Vec<TimeRange> = Vec::new();
@@ -71,10 +78,20 @@ impl Bucket {
         }
         self.count += later.count;
         self.sum += later.sum;
-        self.min = self.min.min(later.min);
-        self.max = self.max.max(later.max);
+        self.min = lesser(self.min, later.min);
+        self.max = greater(self.max, later.max);
         self.last = later.last;
     }
+}
+
+// Of two zeros the first counts, whatever their signs, and a number before what is none: `f64::min` does not say which zero
+// it takes.
+fn lesser(first: f64, second: f64) -> f64 {
+    if second < first || first.is_nan() { second } else { first }
+}
+
+fn greater(first: f64, second: f64) -> f64 {
+    if second > first || first.is_nan() { second } else { first }
 }
 
 /// By how much a counter grew from one sample to the next.
@@ -130,19 +147,43 @@ fn bucket_of(column: &ColumnIn, rows: Range<usize>) -> Bucket {
 }
 
 fn bucket_of_values(values: &[f64], kind: Kind) -> Bucket {
-    let Some((&first, rest)) = values.split_first() else { return Bucket::EMPTY };
-    let mut bucket = Bucket::of(first);
-    for &v in rest {
-        bucket.sum += v;
-        bucket.min = bucket.min.min(v);
-        bucket.max = bucket.max.max(v);
+    let [first, .., last] = *values else {
+        return values.first().map_or(Bucket::EMPTY, |v| Bucket::of(*v));
+    };
+    let sum = values[1..].iter().fold(first, |sum, v| sum + v);
+    let increase = match kind {
+        Kind::Gauge => 0.0,
+        Kind::Counter => values.windows(2).fold(0.0, |sum, pair| sum + (growth(pair[0], pair[1]) + 0.0)),
+    };
+    let (min, max) = if sum.is_nan() {
+        // There may be values that are no numbers.
+        (values.iter().copied().fold(first, lesser), values.iter().copied().fold(first, greater))
+    } else {
+        extremes(values)
+    };
+    Bucket { count: values.len() as u64, sum, min, max, first, last, increase }
+}
+
+/// The least and the greatest of some numbers, several of which are compared at a time.
+fn extremes(values: &[f64]) -> (f64, f64) {
+    const LANES: usize = 4;
+    let (mut least, mut most) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
+    let (blocks, rest) = values.as_chunks::<LANES>();
+    let mut take = |lane: usize, v: f64| {
+        least[lane] = if v < least[lane] { v } else { least[lane] };
+        most[lane] = if v > most[lane] { v } else { most[lane] };
+    };
+    for block in blocks {
+        (0..LANES).for_each(|lane| take(lane, block[lane]));
     }
-    if kind == Kind::Counter {
-        bucket.increase = values.windows(2).fold(0.0, |sum, pair| sum + (growth(pair[0], pair[1]) + 0.0));
-    }
-    bucket.count = values.len() as u64;
-    bucket.last = values[values.len() - 1];
-    bucket
+    rest.iter().for_each(|v| take(0, *v));
+    let (min, max) = (least.into_iter().fold(least[0], lesser), most.into_iter().fold(most[0], greater));
+    // Which zero it is tells the first of them.
+    let first = |extreme: f64| match extreme {
+        0.0 => values.iter().copied().find(|v| *v == 0.0).unwrap_or(extreme),
+        _ => extreme,
+    };
+    (first(min), first(max))
 }
 
 #[cfg(test)]
@@ -151,10 +192,20 @@ mod tests {
 
     use proptest::prelude::*;
 
+    /// Any double, often one that is the same as another or a zero of either sign.
+    fn value() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            4 => any::<f64>(),
+            4 => (-2i8..3).prop_map(f64::from),
+            1 => Just(-0.0),
+            1 => Just(f64::NAN),
+        ]
+    }
+
     proptest! {
         #[test]
         fn columns_are_rolled_up_to_the_bits_that_samples_are(
-            rows in proptest::collection::vec((1i64..40, any::<f64>(), any::<bool>()), 0..300),
+            rows in proptest::collection::vec((1i64..40, value(), any::<bool>()), 0..300),
             all in any::<bool>(),
             counter in any::<bool>(),
         ) {

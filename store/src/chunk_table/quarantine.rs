@@ -211,6 +211,9 @@ impl Snapshot<'_> {
             Some(range) => self.damaged_spans(stream, Tier::Raw, range)?,
             None => Vec::new(),
         };
+        if damaged.is_empty() && kept_from <= *first {
+            return Ok(times.to_vec());
+        }
         let is_whole = |t: Timestamp| {
             let start = step_start(t, step_ms);
             let end = start.saturating_add(step_ms);
