@@ -19,20 +19,24 @@ impl BitWriter {
         (self.open, self.filled) = (0, 0);
     }
 
-    /// Appends the lowest `width` bits of `value`; the others are zero. At most 64.
-    #[inline]
-    pub fn push(&mut self, value: u64, width: u32) {
-        debug_assert!(width == 64 || value >> width == 0);
-        self.open |= value << self.filled;
-        let filled = self.filled + width;
-        if filled < 64 {
-            self.filled = filled;
-            return;
+    /// Appends numbers, each with its width in bits: at most 64, and above them it is zero.
+    pub fn extend(&mut self, numbers: impl Iterator<Item = (u64, u32)>) {
+        // Not in memory that the vector could be thought to change.
+        let (mut open, mut filled) = (self.open, self.filled);
+        for (value, width) in numbers {
+            debug_assert!(width == 64 || value >> width == 0);
+            open |= value << filled;
+            let end = filled + width;
+            if end < 64 {
+                filled = end;
+                continue;
+            }
+            self.bytes.extend_from_slice(&open.to_le_bytes());
+            // What went beyond the word; a shift by 64 is none at all.
+            open = if filled == 0 { 0 } else { value >> (64 - filled) };
+            filled = end - 64;
         }
-        self.bytes.extend_from_slice(&self.open.to_le_bytes());
-        // What went beyond the word; a shift by 64 is none at all.
-        self.open = if self.filled == 0 { 0 } else { value >> (64 - self.filled) };
-        self.filled = filled - 64;
+        (self.open, self.filled) = (open, filled);
     }
 
     /// The bytes; the bits that are missing to a whole byte are zero.
@@ -51,6 +55,16 @@ pub fn read(bytes: &[u8], at: usize, width: u32) -> u64 {
     let all =
         if width + (at as u32 & 7) > 64 { low | word(bytes, (at >> 3) + 8) << (64 - (at & 7)) } else { low };
     all & mask(width)
+}
+
+/// Bits that [`read_short`] reads at most: so many are within one word wherever they begin.
+pub const SHORT_MAX: u32 = 57;
+
+/// As [`read`], for at most [`SHORT_MAX`] bits.
+#[inline]
+pub fn read_short(bytes: &[u8], at: usize, width: u32) -> u64 {
+    debug_assert!(width <= SHORT_MAX);
+    word(bytes, at >> 3) >> (at & 7) & ((1 << width) - 1)
 }
 
 #[inline]
@@ -74,9 +88,7 @@ mod tests {
             numbers in proptest::collection::vec((any::<u64>(), 0u32..=64), 0..200)
         ) {
             let mut writer = BitWriter::default();
-            for (value, width) in &numbers {
-                writer.push(value & mask(*width), *width);
-            }
+            writer.extend(numbers.iter().map(|(value, width)| (value & mask(*width), *width)));
             let mut bytes = writer.finish().to_vec();
             let total: u32 = numbers.iter().map(|n| n.1).sum();
             prop_assert_eq!(bytes.len(), total.div_ceil(8) as usize);
@@ -92,11 +104,7 @@ mod tests {
     #[test]
     fn the_lowest_bit_comes_first() {
         let mut writer = BitWriter::default();
-        writer.push(0b1, 1);
-        writer.push(0b10, 2);
-        writer.push(0b1_1111, 5);
-        writer.push(0xab, 8);
-        writer.push(1, 1);
+        writer.extend([(0b1, 1), (0b10, 2), (0b1_1111, 5), (0xab, 8), (1, 1)].into_iter());
         assert_eq!(writer.finish(), [0b1111_1101, 0xab, 1]);
     }
 }

@@ -2,7 +2,7 @@
 //! for the tokens.
 
 use super::divisor::Divisor;
-use super::sequence::{Form, Order, Sequence, each};
+use super::sequence::{Form, Order, Sequence, each, zigzag};
 use super::{cost, tokens};
 
 /// A form that was chosen, and about how many bits it takes.
@@ -39,29 +39,41 @@ impl Span {
 struct Profile {
     values: Span,
     first: Span,
-    second: Span,
     /// Every bit of the differences to the first value.
     differing: u64,
 }
 
-fn profile(values: &[i64]) -> Profile {
-    let (start, mut previous) = (values[0], values[0]);
-    let mut slope = values[1].wrapping_sub(values[0]);
-    let mut p = Profile {
-        values: Span { least: start, most: start },
-        first: Span::NONE,
-        second: Span { least: 0, most: 0 },
-        differing: 0,
-    };
-    for &v in &values[1..] {
-        let d = v.wrapping_sub(previous);
-        p.values.add(v);
-        p.first.add(d);
-        p.second.add(d.wrapping_sub(slope));
-        p.differing |= v.wrapping_sub(start) as u64;
-        (previous, slope) = (v, d);
+impl Profile {
+    fn of(values: &[i64]) -> Profile {
+        let (start, mut previous) = (values[0], values[0]);
+        let mut p = Profile { values: Span { least: start, most: start }, first: Span::NONE, differing: 0 };
+        for &v in &values[1..] {
+            p.values.add(v);
+            p.first.add(v.wrapping_sub(previous));
+            p.differing |= v.wrapping_sub(start) as u64;
+            previous = v;
+        }
+        p
     }
-    p
+
+    /// The largest number that is written, or more.
+    fn most(&self, order: Order, divisor: &Divisor) -> u64 {
+        let width = self.values.width().max(self.first.width());
+        // Differences that wrapped round are no multiples and nowhere between the least and the most.
+        if width > i64::MAX as u64 {
+            return u64::MAX;
+        }
+        match order {
+            Order::Values => divisor.unsigned(self.values.width()),
+            Order::Rises(_) => divisor.unsigned(self.first.width()),
+            Order::Steps(centre) => {
+                let of = |difference: i64| zigzag(divisor.signed(difference).wrapping_sub(centre));
+                of(self.first.least).max(of(self.first.most))
+            }
+            // Two differences are no farther apart than any two.
+            Order::Slopes(_) => zigzag(divisor.unsigned(self.first.width()) as i64),
+        }
+    }
 }
 
 /// The shortest form by estimate.
@@ -74,25 +86,28 @@ pub fn plan(values: &[i64]) -> Plan {
         [one] => return line(*one, 0),
         _ => {}
     }
-    let p = profile(values);
+    let p = Profile::of(values);
     if p.first.width() == 0 {
         return line(values[0], p.first.least);
     }
     let divisor = Divisor::of(values, p.values.least, p.differing);
     let count = values.len() as u64;
-    let order = best_order(values, &p, &divisor);
+    let (order, few) = best_order(values, &p, &divisor);
     let base = if order == Order::Values { p.values.least } else { values[0] };
-    // So many tell what all of a long sequence costs.
-    let counts = Counts::of_windows(16, values, order, base, &divisor);
-    let (mut form, mut bits) = (Form::Tokens(order), counts.bits());
+    let mut bits = match few {
+        Some(bits) if values.len() <= ORDER_WINDOWS * WINDOW_VALUES => bits,
+        _ => token_bits(TOLD_BY_WINDOWS, values, order, base, &divisor),
+    };
+    let mut form = Form::Tokens(order);
     // A table for bytes is larger than one for tokens: many values must share it. Small numbers are their own tokens.
     const PLANES_VALUES_MIN: u64 = 64;
-    if count >= PLANES_VALUES_MIN
-        && (tokens::SMALL..1 << 16).contains(&counts.most)
-        && let Some((width, planes)) = plane_bits(values, order, base, &divisor)
-        && planes < bits
-    {
-        (form, bits) = (Form::Planes(order, width), planes);
+    let most = p.most(order, &divisor);
+    if count >= PLANES_VALUES_MIN && (tokens::SMALL..1 << 16).contains(&most) {
+        let width = if most < 1 << 8 { 1 } else { 2 };
+        let planes = plane_bits(values, order, base, &divisor, most);
+        if planes < bits {
+            (form, bits) = (Form::Planes(order, width), planes);
+        }
     }
     // Noise in every bit: whole words are hardly longer, and zstd can find those that come again.
     const NOISE_BITS: u64 = 63;
@@ -105,29 +120,39 @@ pub fn plan(values: &[i64]) -> Plan {
     Plan { sequence: Sequence { base, step: divisor.step(), form }, bits: bits + HEAD_BITS }
 }
 
-/// How many byte planes hold these numbers, and their bits; `None`: more than two.
-fn plane_bits(values: &[i64], order: Order, base: i64, divisor: &Divisor) -> Option<(u8, u64)> {
-    let (mut low, mut high, mut most) = ([0u32; 256], [0u32; 256], 0);
-    each(values, order, base, divisor, |u| {
-        low[u as usize & 0xff] += 1;
-        high[(u >> 8) as usize & 0xff] += 1;
-        most |= u;
+/// Bits of the byte planes of numbers, the largest of which is `most`, below 2^16; by some of a long sequence.
+fn plane_bits(values: &[i64], order: Order, base: i64, divisor: &Divisor, most: u64) -> u64 {
+    let (mut low, mut high) = ([0u32; 256], [0u32; 256]);
+    each_window(TOLD_BY_WINDOWS, values, |window| {
+        each(window, order, base, divisor, |u| {
+            low[u as usize & 0xff] += 1;
+            high[(u >> 8) as usize & 0xff] += 1;
+        });
     });
-    let width = if most < 1 << 8 { 1 } else { 2 };
-    (most < 1 << 16).then(|| (width, cost::symbols(&low) + cost::symbols(&high)))
+    let (low, high) = (&mut low[..=most.min(0xff) as usize], &mut high[..=(most >> 8) as usize]);
+    scale(low, values.len());
+    scale(high, values.len());
+    cost::symbols(low) + cost::symbols(high)
 }
 
-/// The order whose tokens are shortest, by some of the values.
-fn best_order(values: &[i64], p: &Profile, divisor: &Divisor) -> Order {
+/// Windows of a long sequence by which its orders are compared, by which is told what all of it costs, and how many values
+/// each has.
+const ORDER_WINDOWS: usize = 4;
+const TOLD_BY_WINDOWS: usize = 16;
+const WINDOW_VALUES: usize = 64;
+
+/// The order whose tokens are shortest by some of the values; and their bits, if there was more than one to choose from.
+fn best_order(values: &[i64], p: &Profile, divisor: &Divisor) -> (Order, Option<u64>) {
     let orders = orders(values, p, divisor);
-    let (mut best, mut least) = (orders[0].unwrap_or(Order::Values), u64::MAX);
-    for order in orders.into_iter().flatten() {
-        let bits = Counts::of_windows(4, values, order, p.values.least, divisor).bits();
-        if bits < least {
-            (best, least) = (order, bits);
-        }
+    if let [Some(only), None, None] = orders {
+        return (only, None);
     }
-    best
+    let counted = orders
+        .into_iter()
+        .flatten()
+        .map(|order| (order, token_bits(ORDER_WINDOWS, values, order, p.values.least, divisor)));
+    let best = counted.min_by_key(|(_, bits)| *bits);
+    best.map_or((Order::Values, None), |(order, bits)| (order, Some(bits)))
 }
 
 /// The orders worth counting: one is left out when the ranges show that it loses.
@@ -140,9 +165,24 @@ fn orders(values: &[i64], p: &Profile, divisor: &Divisor) -> [Option<Order>; 3] 
         Order::Steps(middle(values, divisor))
     };
     let far = p.values.width() / 64 > p.first.width();
-    let curved = values.len() > 2 && p.second.width() < p.first.width();
+    let curved = values.len() > 2 && is_curved(values);
     let slope = || divisor.signed(values[1].wrapping_sub(values[0]));
     [Some(order1), (!far).then_some(Order::Values), curved.then(|| Order::Slopes(slope()))]
+}
+
+/// Do the differences differ less from each other than the values do? By some of a long sequence.
+fn is_curved(values: &[i64]) -> bool {
+    let (mut first, mut second) = (Span::NONE, Span::NONE);
+    each_window(ORDER_WINDOWS, values, |window| {
+        let mut slope = window[1].wrapping_sub(window[0]);
+        for two in window.windows(2) {
+            let difference = two[1].wrapping_sub(two[0]);
+            first.add(difference);
+            second.add(difference.wrapping_sub(slope));
+            slope = difference;
+        }
+    });
+    second.width() < first.width()
 }
 
 /// The median of some differences: the centre of them all, near enough.
@@ -158,44 +198,37 @@ fn middle(values: &[i64], divisor: &Divisor) -> i64 {
     divisor.signed(some[SAMPLES / 2])
 }
 
-/// How often each token comes.
-struct Counts {
-    tokens: [u32; tokens::TOKENS],
-    most: u64,
+/// Bits that numbers take as tokens; by so many windows of a long sequence, as if all of it were like them.
+fn token_bits(windows: usize, values: &[i64], order: Order, base: i64, divisor: &Divisor) -> u64 {
+    let (mut counts, mut any) = ([0u32; tokens::TOKENS], 0);
+    each_window(windows, values, |window| {
+        each(window, order, base, divisor, |u| {
+            counts[usize::from(tokens::token(u))] += 1;
+            any |= u;
+        });
+    });
+    let counts = &mut counts[..=usize::from(tokens::token(any))];
+    scale(counts, values.len());
+    cost::symbols(counts) + tokens::raw_bits(counts)
 }
 
-impl Counts {
-    const NONE: Counts = Counts { tokens: [0; tokens::TOKENS], most: 0 };
-
-    /// Of so many windows of a long sequence, as if all of it were like them; of all of a shorter one.
-    fn of_windows(windows: usize, values: &[i64], order: Order, base: i64, divisor: &Divisor) -> Counts {
-        const WINDOW_VALUES: usize = 64;
-        let mut counts = Counts::NONE;
-        if values.len() <= windows * WINDOW_VALUES {
-            counts.add(values, order, base, divisor);
-            return counts;
-        }
-        for window in 0..windows {
-            let from = (values.len() - WINDOW_VALUES) * window / (windows - 1);
-            counts.add(&values[from..from + WINDOW_VALUES], order, base, divisor);
-        }
-        let counted = counts.tokens.iter().sum::<u32>().max(1);
-        for count in &mut counts.tokens {
-            *count = (u64::from(*count) * values.len() as u64 / u64::from(counted)) as u32;
-        }
-        counts
+/// Calls back with so many windows of a long sequence, with all of a shorter one.
+fn each_window(windows: usize, values: &[i64], mut look: impl FnMut(&[i64])) {
+    if values.len() <= windows * WINDOW_VALUES {
+        return look(values);
     }
-
-    fn add(&mut self, values: &[i64], order: Order, base: i64, divisor: &Divisor) {
-        each(values, order, base, divisor, |u| {
-            self.tokens[usize::from(tokens::token(u))] += 1;
-            self.most |= u;
-        });
+    for window in 0..windows {
+        let from = (values.len() - WINDOW_VALUES) * window / (windows - 1);
+        look(&values[from..from + WINDOW_VALUES]);
     }
+}
 
-    fn bits(&self) -> u64 {
-        let end = usize::from(tokens::token(self.most)) + 1;
-        cost::symbols(&self.tokens[..end]) + tokens::raw_bits(&self.tokens[..end])
+/// Turns what was counted of some of `all` numbers into what is to be expected of them all.
+fn scale(counts: &mut [u32], all: usize) {
+    let counted = counts.iter().sum::<u32>().max(1) as usize;
+    // All of a short sequence, but for the one or two numbers that are not written.
+    if counted + 2 < all {
+        counts.iter_mut().for_each(|count| *count = (*count as usize * all / counted) as u32);
     }
 }
 
@@ -203,6 +236,7 @@ impl Counts {
 mod tests {
     use super::super::sequence::tests::come_back;
     use super::*;
+    use proptest::prelude::*;
 
     #[track_caller]
     fn check(values: &[i64], expected: &str) {
@@ -274,6 +308,24 @@ mod tests {
         let few: Vec<i64> = noise(2_000, 10).iter().map(|v| v * v * v * 70).collect();
         let odd: Vec<i64> = few.iter().enumerate().map(|(i, v)| if i == 9 { 50_003 } else { *v }).collect();
         check(&odd, "0 + 1 Planes(Values, 2)");
+    }
+
+    proptest! {
+        #[test]
+        fn no_number_is_larger_than_the_most(
+            values in proptest::collection::vec((any::<i64>(), 0u32..64), 2..40),
+            step in 1i64..40
+        ) {
+            let values: Vec<i64> = values.iter().map(|(v, shift)| (v >> shift).wrapping_mul(step)).collect();
+            let p = Profile::of(&values);
+            let divisor = Divisor::of(&values, p.values.least, p.differing);
+            for order in orders(&values, &p, &divisor).into_iter().flatten() {
+                let (most, mut found) = (p.most(order, &divisor), 0);
+                each(&values, order, p.values.least, &divisor, |u| found = found.max(u));
+                let is_near = matches!(order, Order::Slopes(_)) || most == u64::MAX || found == most;
+                prop_assert!(found <= most && is_near, "{found} where {most} is the most: {order:?}");
+            }
+        }
     }
 
     #[test]

@@ -47,28 +47,66 @@ const fn weighted() -> [u32; 1024] {
     table
 }
 
+fn weight(count: u32) -> u64 {
+    match WEIGHTED.get(count as usize) {
+        Some(weight) => u64::from(*weight),
+        None => u64::from(count) * log2(count),
+    }
+}
+
 /// Bits that symbols with these counts take, their Huffman table included.
 pub fn symbols(counts: &[u32]) -> u64 {
-    let (mut total, mut weights, mut distinct, mut most) = (0u32, 0u64, 0u64, 0u32);
-    for &count in counts {
-        total += count;
-        most = most.max(count);
-        weights += match WEIGHTED.get(count as usize) {
-            Some(weight) => u64::from(*weight),
-            None => u64::from(count) * log2(count),
-        };
-        distinct += u64::from(count > 0);
+    Sums::of(counts).bits()
+}
+
+/// What counts of symbols sum up to.
+#[derive(Clone, Copy)]
+pub struct Sums {
+    total: u32,
+    most: u32,
+    distinct: u32,
+    weights: u64,
+}
+
+impl Sums {
+    /// No symbol.
+    pub const NONE: Sums = Sums { total: 0, most: 0, distinct: 0, weights: 0 };
+
+    /// Of these counts.
+    pub fn of(counts: &[u32]) -> Sums {
+        let mut sums = Sums::NONE;
+        for &count in counts {
+            sums.total += count;
+            sums.most = sums.most.max(count);
+            sums.weights += weight(count);
+            sums.distinct += u32::from(count > 0);
+        }
+        sums
     }
-    if distinct <= 1 {
-        return distinct * 8;
+
+    /// One more of a symbol that there were `before` of.
+    #[inline]
+    pub fn add_to(&mut self, before: u32) {
+        self.total += 1;
+        self.most = self.most.max(before + 1);
+        self.distinct += u32::from(before == 0);
+        self.weights += weight(before + 1) - weight(before);
     }
-    let entropy = (u64::from(total) * log2(total)).saturating_sub(weights) >> POINT;
-    // A Huffman code has no symbol below one bit, and is a little worse than the entropy. Where one symbol rules, zstd
-    // finds its runs: then each of the others costs the end of a run.
-    const RUN_BITS: u64 = 24;
-    let least = u64::from(total).min(u64::from(total - most) * RUN_BITS);
-    let codes = (entropy + entropy / 128).max(least);
-    (codes + table(distinct)).min(u64::from(total) * 8)
+
+    /// Bits that these symbols take, their Huffman table included.
+    pub fn bits(&self) -> u64 {
+        let (total, distinct) = (u64::from(self.total), u64::from(self.distinct));
+        if distinct <= 1 {
+            return distinct * 8;
+        }
+        let entropy = (total * log2(self.total)).saturating_sub(self.weights) >> POINT;
+        // A Huffman code has no symbol below one bit, and is a little worse than the entropy. Where one symbol rules,
+        // zstd finds its runs: then each of the others costs the end of a run.
+        const RUN_BITS: u64 = 24;
+        let least = total.min(u64::from(self.total - self.most) * RUN_BITS);
+        let codes = (entropy + entropy / 128).max(least);
+        (codes + table(distinct)).min(total * 8)
+    }
 }
 
 /// Bits of a Huffman table, as measured: the weights are compressed too.
@@ -102,6 +140,17 @@ mod tests {
     fn a_symbol_that_rules_costs_less_than_a_bit() {
         assert!(symbols(&[1_000, 2]) < 200);
         assert!(symbols(&[1_000, 200]) > 1_200);
+    }
+
+    #[test]
+    fn counting_on_gives_what_counting_anew_gives() {
+        let (mut counts, mut sums) = ([0u32; 7], Sums::NONE);
+        for i in 0..9_000usize {
+            let symbol = i * i % 11 % 7;
+            sums.add_to(counts[symbol]);
+            counts[symbol] += 1;
+            assert_eq!(sums.bits(), symbols(&counts), "after {i}");
+        }
     }
 
     #[test]

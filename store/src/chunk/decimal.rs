@@ -70,7 +70,7 @@ impl Decimals {
         self.mantissas.resize(values.len(), 0);
         let power = POWERS[self.exponent as usize];
         if self.exponent == 0 {
-            whole(values, &mut self.mantissas)
+            rounded(values, &mut self.mantissas) || whole(values, &mut self.mantissas)
         } else {
             scaled(values, power, &mut self.mantissas)
         }
@@ -94,6 +94,18 @@ impl Decimals {
             }
         }
     }
+}
+
+/// Whole numbers that rounding leaves as they are; several at a time, which [`whole`] cannot do.
+fn rounded(values: &[f64], mantissas: &mut [i64]) -> bool {
+    let mut all = true;
+    for (m, &v) in mantissas.iter_mut().zip(values) {
+        let rounded = v + ROUNDER;
+        *m = rounded.to_bits().wrapping_sub(ROUNDER.to_bits()) as i64;
+        // -0.0 becomes 0.0 here and is found not to fit; NaN is below nothing.
+        all &= ((rounded - ROUNDER).to_bits() == v.to_bits()) & (v.abs() < ROUNDED_MAX);
+    }
+    all
 }
 
 /// Whole numbers, also those that only an i64 holds.
@@ -168,6 +180,13 @@ const EXCEPTION_BITS: u32 = 72;
 
 fn guess(count: usize, sample: impl Fn(usize, usize) -> f64) -> Option<u8> {
     let n = count.min(SAMPLES);
+    if n == SAMPLES {
+        // Where none of some from everywhere is a decimal, half of all are hardly decimals, as they must be.
+        let [.., no_decimals] = places_of((0..SAMPLES).step_by(4).map(|i| sample(i, n)));
+        if no_decimals as usize == SAMPLES / 4 {
+            return None;
+        }
+    }
     let counts = places_of((0..n).map(|i| sample(i, n)));
     let exponent = cheapest(&counts, n as u32, n as u32)?;
     // One in eight must be a decimal, or the attempt is wasted.

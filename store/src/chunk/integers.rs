@@ -98,14 +98,7 @@ fn plan_dictionary(values: &[i64], bits: u64) -> Option<Planned> {
     if some.windows(2).filter(|w| w[0] == w[1]).count() < SAMPLES / 12 {
         return None;
     }
-    let mut list = values.to_vec();
-    list.sort_unstable();
-    list.dedup();
-    if list.len() > count / 2 {
-        return None;
-    }
-    let places: Vec<i64> =
-        values.iter().map(|v| list.binary_search(v).map_or(0, |place| place as i64)).collect();
+    let (list, places) = list_and_places(values)?;
     let (of_list, of_places) = (choose::plan(&list), choose::plan(&places));
     Some(Planned {
         integers: Integers::Dictionary {
@@ -116,6 +109,40 @@ fn plan_dictionary(values: &[i64], bits: u64) -> Option<Planned> {
         bits: of_list.bits + of_places.bits,
         parts: Some((list, places)),
     })
+}
+
+/// The different values, ascending, and where each value stands among them. `None`: they are more than half of all.
+fn list_and_places(values: &[i64]) -> Option<(Vec<i64>, Vec<i64>)> {
+    /// Within a range of so many a table is faster than sorting.
+    const TABLE_MAX: u64 = 1 << 14;
+    let most_entries = values.len() / 2;
+    let (least, most) =
+        values.iter().fold((i64::MAX, i64::MIN), |(least, most), v| (least.min(*v), most.max(*v)));
+    let width = most.wrapping_sub(least) as u64;
+    if width >= TABLE_MAX {
+        let mut list = values.to_vec();
+        list.sort_unstable();
+        list.dedup();
+        if list.len() > most_entries {
+            return None;
+        }
+        let place = |v| list.binary_search(v).map_or(0, |place| place as i64);
+        let places = values.iter().map(place).collect();
+        return Some((list, places));
+    }
+    let mut table = vec![0u16; width as usize + 1];
+    let slot = |v: &i64| v.wrapping_sub(least) as usize;
+    values.iter().for_each(|v| table[slot(v)] = 1);
+    if table.iter().map(|there| usize::from(*there)).sum::<usize>() > most_entries {
+        return None;
+    }
+    let mut list = Vec::new();
+    for (slot, place) in table.iter_mut().enumerate().filter(|(_, there)| **there > 0) {
+        *place = list.len() as u16;
+        list.push(least.wrapping_add(slot as i64));
+    }
+    let places = values.iter().map(|v| i64::from(table[slot(v)])).collect();
+    Some((list, places))
 }
 
 impl Planned {
@@ -221,6 +248,25 @@ mod tests {
     fn few_values_far_apart_are_a_dictionary() {
         let few: Vec<i64> = (0..1_000).map(|i| (i * i % 61 % 8 * 1_234_567_891) ^ 0x5555).collect();
         check(&few, "8 entries");
+    }
+
+    proptest! {
+        #[test]
+        fn lists_and_places_are_those_that_sorting_gives(
+            start in any::<i64>(), step in prop_oneof![Just(1i64), Just(7), Just(1 << 20)],
+            values in proptest::collection::vec(0i64..60, 2..300)
+        ) {
+            let values: Vec<i64> = values.iter().map(|v| start.wrapping_add(v * step)).collect();
+            let mut list = values.clone();
+            list.sort_unstable();
+            list.dedup();
+            let expected = (list.len() <= values.len() / 2).then_some(list);
+            let found = list_and_places(&values);
+            prop_assert_eq!(found.as_ref().map(|found| &found.0), expected.as_ref());
+            if let Some((list, places)) = found {
+                prop_assert_eq!(places.iter().map(|&at| list[at as usize]).collect::<Vec<_>>(), values);
+            }
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 /// Columns that are looked back at: those of one metric and of its neighbour.
 const RECENT: usize = 16;
 
-/// Values of a column that are compared before all are.
+/// Values of a column that are compared before all are. Their hashes are the bytes of a word.
 const SAMPLES: usize = 8;
 
 /// The last columns that hold their own values, by some of these.
@@ -18,19 +18,39 @@ pub struct Recent {
 pub struct Samples {
     count: usize,
     bits: [u64; SAMPLES],
+    /// For each a byte that tells most different ones apart, …
+    hashes: u64,
+    /// … and the highest bit of that byte when none before it is the same.
+    new: u64,
 }
 
 impl Samples {
     /// Of these values.
     pub fn of(values: &[f64]) -> Samples {
         let at = |i: usize| values.get((2 * i + 1) * values.len() / (2 * SAMPLES));
-        Samples { count: values.len(), bits: std::array::from_fn(|i| at(i).map_or(0, |v| v.to_bits())) }
+        let bits: [u64; SAMPLES] = std::array::from_fn(|i| at(i).map_or(0, |v| v.to_bits()));
+        // The highest byte of a product depends on all bits.
+        let hashes = bits.map(|bits| (bits.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8);
+        let new = std::array::from_fn(|i| u8::from(!bits[..i].contains(&bits[i])) << 7);
+        let (hashes, new) = (u64::from_le_bytes(hashes), u64::from_le_bytes(new));
+        Samples { count: values.len(), bits, hashes, new }
     }
 
     /// In how many different values both agree.
     fn agreeing(&self, other: &Samples) -> usize {
         let agree = |i: usize| self.bits[i] == other.bits[i] && !self.bits[..i].contains(&self.bits[i]);
         if self.count == other.count { (0..SAMPLES).filter(|&i| agree(i)).count() } else { 0 }
+    }
+
+    /// May both agree in three different values? Mostly not, which is seen at once.
+    fn may_agree(&self, other: &Samples) -> bool {
+        const LOW_BITS: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+        let differing = self.hashes ^ other.hashes;
+        // A byte that is zero is the only one whose highest bit stays unset here.
+        let differing = ((differing & LOW_BITS) + LOW_BITS) | differing;
+        let same = !differing & self.new;
+        let without_one = same & same.wrapping_sub(1);
+        self.count == other.count && without_one & without_one.wrapping_sub(1) != 0
     }
 }
 
@@ -49,7 +69,8 @@ impl Recent {
     /// A column that perhaps differs in a few values only. One that has few different values is cheap by itself.
     pub fn like(&self, samples: &Samples) -> Option<u32> {
         const AGREEING_MIN: usize = 3;
-        let agreeing = self.columns.iter().map(|(column, other)| (samples.agreeing(other), *column));
+        let alike = self.columns.iter().filter(|(_, other)| samples.may_agree(other));
+        let agreeing = alike.map(|(column, other)| (samples.agreeing(other), *column));
         agreeing.max().filter(|(agreeing, _)| *agreeing >= AGREEING_MIN).map(|(_, column)| column)
     }
 

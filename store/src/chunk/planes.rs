@@ -2,29 +2,14 @@
 //!
 //! Better than tokens where a long column has an odd distribution: each plane gets a Huffman table of its own.
 
-/// Where planes are being written.
-pub struct Writer<'a> {
-    planes: &'a mut [u8],
-    count: usize,
-    at: usize,
-}
-
-impl<'a> Writer<'a> {
-    /// For `count` numbers of `width` bytes, behind `symbols`; notes the borders between the planes.
-    pub fn new(symbols: &'a mut Vec<u8>, borders: &mut Vec<usize>, count: usize, width: u8) -> Writer<'a> {
-        let from = symbols.len();
-        borders.extend((1..usize::from(width)).map(|plane| from + plane * count));
-        symbols.resize(from + count * usize::from(width), 0);
-        Writer { planes: &mut symbols[from..], count, at: 0 }
-    }
-
-    /// The next number; what is above the planes is not kept.
-    #[inline]
-    pub fn put(&mut self, u: u64) {
-        for (plane, byte) in self.planes.chunks_exact_mut(self.count).zip(u.to_le_bytes()) {
-            plane[self.at] = byte;
+/// Appends the planes of numbers of `width` bytes, and notes the borders between the planes. What is above the planes is
+/// not kept.
+pub fn put(numbers: &[u64], width: u8, symbols: &mut Vec<u8>, borders: &mut Vec<usize>) {
+    for plane in 0..width {
+        if plane > 0 {
+            borders.push(symbols.len());
         }
-        self.at += 1;
+        symbols.extend(numbers.iter().map(|u| (u >> (8 * plane)) as u8));
     }
 }
 
@@ -53,8 +38,7 @@ mod tests {
         fn any_numbers_come_back(numbers in proptest::collection::vec(any::<u64>(), 1..50), width in 1u8..=8) {
             let numbers: Vec<u64> = numbers.iter().map(|u| u >> (64 - 8 * u32::from(width))).collect();
             let (mut symbols, mut borders) = (vec![7], vec![]);
-            let mut writer = Writer::new(&mut symbols, &mut borders, numbers.len(), width);
-            numbers.iter().for_each(|&u| writer.put(u));
+            put(&numbers, width, &mut symbols, &mut borders);
             prop_assert_eq!(borders.len(), usize::from(width) - 1);
             prop_assert_eq!(read(&symbols[1..], width).collect::<Vec<_>>(), &numbers[..]);
             if width == 2 {

@@ -3,7 +3,7 @@
 //!
 //! All arithmetic wraps, so that any i64 comes back.
 
-use super::bits::BitWriter;
+use super::bits::{self, BitWriter};
 use super::divisor::Divisor;
 use super::{planes, tokens};
 use bincode::{Decode, Encode};
@@ -63,6 +63,8 @@ pub struct Streams {
     pub borders: Vec<usize>,
     /// The lower bits of tokens.
     pub raw: BitWriter,
+    /// The numbers of the sequence that is being written; memory that serves again for the next.
+    numbers: Vec<u64>,
 }
 
 impl Streams {
@@ -101,7 +103,45 @@ pub fn each(values: &[i64], order: Order, base: i64, divisor: &Divisor, mut numb
     }
 }
 
-fn zigzag(v: i64) -> u64 {
+/// Appends every number that is written: what [`each`] calls back with.
+fn append(values: &[i64], order: Order, base: i64, divisor: &Divisor, numbers: &mut Vec<u64>) {
+    if divisor.step() == 1 {
+        return append_divided(values, order, base, |d| d, |d| d, numbers);
+    }
+    append_divided(values, order, base, |d| divisor.unsigned(d), |d| divisor.signed(d), numbers);
+}
+
+// A loop for each way, so that what can be done for several numbers at once is.
+fn append_divided(
+    values: &[i64],
+    order: Order,
+    base: i64,
+    unsigned: impl Fn(u64) -> u64,
+    signed: impl Fn(i64) -> i64,
+    numbers: &mut Vec<u64>,
+) {
+    let difference = |two: &[i64; 2]| signed(two[1].wrapping_sub(two[0]));
+    match order {
+        Order::Values => numbers.extend(values.iter().map(|v| unsigned(v.wrapping_sub(base) as u64))),
+        Order::Rises(least) => {
+            numbers.extend(values.array_windows().map(|two| difference(two).wrapping_sub(least) as u64));
+        }
+        Order::Steps(centre) => {
+            numbers.extend(values.array_windows().map(|two| zigzag(difference(two).wrapping_sub(centre))));
+        }
+        Order::Slopes(first) => {
+            let mut slope = first;
+            numbers.extend(values.array_windows().skip(1).map(|two| {
+                let before = std::mem::replace(&mut slope, difference(two));
+                zigzag(slope.wrapping_sub(before))
+            }));
+        }
+    }
+}
+
+/// A number with its sign in the lowest bit, so that small ones stay small: 0, -1, 1, -2, … become 0, 1, 2, 3, …
+#[inline]
+pub fn zigzag(v: i64) -> u64 {
     ((v << 1) ^ (v >> 63)) as u64
 }
 
@@ -123,24 +163,21 @@ impl Order {
 impl Sequence {
     /// Appends the values that this form was chosen for.
     pub fn put(&self, values: &[i64], out: &mut Streams) {
-        let Streams { symbols, borders, raw } = out;
+        let Streams { symbols, borders, raw, numbers } = out;
+        let mut number = |order| {
+            let divisor = Divisor::of_step(self.step);
+            numbers.clear();
+            append(values, order, self.base, &divisor, numbers);
+        };
         match self.form {
             Form::Line => return,
             Form::Tokens(order) => {
-                let divisor = Divisor::of_step(self.step);
-                let from = symbols.len();
-                symbols.resize(from + order.written(values.len()), 0);
-                let mut slots = symbols[from..].iter_mut();
-                each(values, order, self.base, &divisor, |u| {
-                    if let Some(slot) = slots.next() {
-                        *slot = tokens::put(u, raw);
-                    }
-                });
+                number(order);
+                tokens::put(numbers, symbols, raw);
             }
             Form::Planes(order, width) => {
-                let divisor = Divisor::of_step(self.step);
-                let mut planes = planes::Writer::new(symbols, borders, order.written(values.len()), width);
-                each(values, order, self.base, &divisor, |u| planes.put(u));
+                number(order);
+                planes::put(numbers, width, symbols, borders);
             }
             Form::Plain => symbols.extend(values.iter().flat_map(|v| v.to_le_bytes())),
         }
@@ -176,7 +213,13 @@ impl Sequence {
             Form::Line => {
                 (0..count as i64).map(|i| self.base.wrapping_add(self.step.wrapping_mul(i))).collect()
             }
-            Form::Tokens(order) => self.values(order, count, tokens::read(symbols, source.raw, from.bit)),
+            Form::Tokens(order) => match tokens::widest(symbols) {
+                0 => self.values(order, count, symbols.iter().map(|&token| u64::from(token))),
+                1..=bits::SHORT_MAX => {
+                    self.values(order, count, tokens::read_short(symbols, source.raw, from.bit))
+                }
+                _ => self.values(order, count, tokens::read(symbols, source.raw, from.bit)),
+            },
             Form::Planes(order, 1) => self.values(order, count, symbols.iter().map(|&byte| u64::from(byte))),
             Form::Planes(order, 2) => self.values(order, count, planes::read_two(symbols)),
             Form::Planes(order, width) => self.values(order, count, planes::read(symbols, width)),
@@ -239,7 +282,7 @@ pub mod tests {
         let mut out = Streams::default();
         // What stands before must not matter.
         out.symbols.push(5);
-        out.raw.push(1, 3);
+        out.raw.extend([(1, 3)].into_iter());
         sequence.put(values, &mut out);
         with_source(&mut out, |source| {
             let start = Place { symbol: 1, bit: 3 };

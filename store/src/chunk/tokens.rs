@@ -15,12 +15,6 @@ pub const SMALL: u64 = 16;
 /// Raw bits that follow each token; unknown tokens have none.
 pub const WIDTHS: [u8; 256] = widths();
 
-/// As in [`WIDTHS`] for what is a token, without looking there.
-#[inline]
-fn width(token: u8) -> u8 {
-    if token < SMALL as u8 { 0 } else { (token >> 1) - 5 }
-}
-
 const BASES: [u64; 256] = bases();
 
 const fn widths() -> [u8; 256] {
@@ -82,34 +76,59 @@ pub fn raw_bits(counts: &[u32]) -> u64 {
     counts.iter().zip(WIDTHS).map(|(&count, width)| u64::from(count) * u64::from(width)).sum()
 }
 
-/// Appends the raw bits of a number and returns its token.
-#[inline]
-pub fn put(u: u64, raw: &mut BitWriter) -> u8 {
-    let token = token(u);
-    let width = WIDTHS[token as usize];
-    raw.push(u & ((1 << width) - 1), u32::from(width));
-    token
+/// Appends the tokens of numbers and their raw bits.
+pub fn put(numbers: &[u64], symbols: &mut Vec<u8>, raw: &mut BitWriter) {
+    if numbers.iter().fold(0, |any, u| any | u) < SMALL {
+        return symbols.extend(numbers.iter().map(|u| *u as u8));
+    }
+    let from = symbols.len();
+    symbols.extend(numbers.iter().map(|u| token(*u)));
+    raw.extend(numbers.iter().zip(&symbols[from..]).map(|(u, token)| {
+        let width = WIDTHS[usize::from(*token)];
+        (u & ((1 << width) - 1), u32::from(width))
+    }));
 }
 
 /// Bits that follow these tokens; `None` when one of them is none.
 pub fn raw_bits_of(symbols: &[u8]) -> Option<usize> {
-    // So few that a sum of them fits, also of those that are no tokens: several are then added at a time.
-    const AT_ONCE: usize = 512;
-    const _: () = assert!(AT_ONCE * (u8::MAX as usize / 2 - 5) <= u16::MAX as usize);
-    let (mut bits, mut largest) = (0usize, 0u8);
-    for some in symbols.chunks(AT_ONCE) {
-        bits += usize::from(some.iter().map(|&symbol| u16::from(width(symbol))).sum::<u16>());
-        largest = some.iter().fold(largest, |largest, &symbol| largest.max(symbol));
+    let largest = largest(symbols);
+    if u64::from(largest) < SMALL {
+        return Some(0);
     }
-    (usize::from(largest) < TOKENS).then_some(bits)
+    // What `WIDTHS` says, as arithmetic that is done for many symbols at once; so many fit 16 bits.
+    const BLOCK: usize = 512;
+    let width = |symbol: u8| if u64::from(symbol) < SMALL { 0 } else { (symbol - 10) / 2 };
+    let bits_of = |block: &[u8]| block.iter().map(|&symbol| u16::from(width(symbol))).sum::<u16>();
+    let is_all = usize::from(largest) < TOKENS;
+    is_all.then(|| symbols.chunks(BLOCK).map(|block| usize::from(bits_of(block))).sum())
+}
+
+fn largest(symbols: &[u8]) -> u8 {
+    symbols.iter().fold(0, |most, &symbol| most.max(symbol))
+}
+
+/// Most bits that follow one of these tokens.
+pub fn widest(symbols: &[u8]) -> u32 {
+    u32::from(WIDTHS[usize::from(largest(symbols))])
 }
 
 /// Reads the numbers of these tokens, whose lower bits begin at bit `at`. The tokens are known to be tokens.
 #[inline]
-pub fn read(symbols: &[u8], raw: &[u8], mut at: usize) -> impl Iterator<Item = u64> {
+pub fn read(symbols: &[u8], raw: &[u8], at: usize) -> impl Iterator<Item = u64> {
+    read_with(symbols, at, |at, width| bits::read(raw, at, width))
+}
+
+/// The same where no number has more than [`bits::SHORT_MAX`] lower bits, as mostly.
+#[inline]
+pub fn read_short(symbols: &[u8], raw: &[u8], at: usize) -> impl Iterator<Item = u64> {
+    read_with(symbols, at, |at, width| bits::read_short(raw, at, width))
+}
+
+#[inline]
+fn read_with(symbols: &[u8], mut at: usize, read: impl Fn(usize, u32) -> u64) -> impl Iterator<Item = u64> {
     symbols.iter().map(move |&symbol| {
-        let width = u32::from(WIDTHS[symbol as usize]);
-        let number = BASES[symbol as usize] + bits::read(raw, at, width);
+        let width = u32::from(WIDTHS[usize::from(symbol)]);
+        let number = BASES[usize::from(symbol)] + read(at, width);
         at += width as usize;
         number
     })
@@ -125,11 +144,14 @@ mod tests {
         fn any_numbers_come_back(numbers in proptest::collection::vec((any::<u64>(), 0u32..64), 0..200)) {
             let numbers: Vec<u64> = numbers.iter().map(|(u, shift)| u >> shift).collect();
             let (mut symbols, mut raw) = (Vec::new(), BitWriter::default());
-            symbols.extend(numbers.iter().map(|&u| put(u, &mut raw)));
+            put(&numbers, &mut symbols, &mut raw);
             let mut bytes = raw.finish().to_vec();
             prop_assert_eq!(raw_bits_of(&symbols).unwrap().div_ceil(8), bytes.len());
             bytes.extend([0; bits::PADDING]);
-            prop_assert_eq!(read(&symbols, &bytes, 0).collect::<Vec<_>>(), numbers);
+            prop_assert_eq!(read(&symbols, &bytes, 0).collect::<Vec<_>>(), &numbers[..]);
+            if widest(&symbols) <= bits::SHORT_MAX {
+                prop_assert_eq!(read_short(&symbols, &bytes, 0).collect::<Vec<_>>(), numbers);
+            }
         }
     }
 
@@ -137,14 +159,6 @@ mod tests {
     fn tokens_ascend_with_the_numbers() {
         let numbers = [0, 1, 15, 16, 23, 24, 31, 32, 47, 48, 1 << 32, u64::MAX];
         assert_eq!(numbers.map(token), [0, 1, 15, 16, 16, 17, 17, 18, 18, 19, 72, 135]);
-    }
-
-    #[test]
-    fn the_raw_bits_of_many_tokens_are_those_of_each() {
-        let symbols: Vec<u8> = (0..5_000).map(|i| (i * i % TOKENS) as u8).collect();
-        let each = symbols.iter().map(|&symbol| usize::from(WIDTHS[symbol as usize]));
-        assert_eq!(raw_bits_of(&symbols), Some(each.sum()));
-        assert_eq!(raw_bits_of(&[u8::MAX; 5_000]), None);
     }
 
     #[test]
