@@ -32,7 +32,7 @@ pub const PENDING_MAX: usize = 100_000;
 /// Bytes of a segment in which nothing is left to send, after which it is deleted. Below that it goes on
 /// growing: a file of its own for every report would be more work.
 const IDLE_BYTES_MAX: u64 = 64 << 10;
-/// Tries to read a report before it is given up: one may fail for want of a file handle.
+/// Tries to read a report or a segment before it is given up: one may fail for want of a file handle.
 const READ_TRIES_MAX: u32 = 3;
 
 /// The spool.
@@ -84,7 +84,7 @@ impl Spool {
             damaged: 0,
         };
         for segment in spool.disk.list()? {
-            spool.take_up(segment)?;
+            spool.take_up(segment);
         }
         spool.boot = spool.boot_number(boot);
         spool.remove_finished()?;
@@ -94,8 +94,16 @@ impl Spool {
         Ok(spool)
     }
 
-    fn take_up(&mut self, id: SegmentId) -> io::Result<()> {
-        let bytes = self.disk.read(id, SEGMENT_BYTES_MAX)?;
+    fn take_up(&mut self, id: SegmentId) {
+        let read = (1..=READ_TRIES_MAX).find_map(|_| self.disk.read(id, SEGMENT_BYTES_MAX).ok());
+        let Some(bytes) = read else {
+            // As it is on a worn flash card: the other segments are as good as before. It counts as full and is
+            // deleted in its turn.
+            self.damaged += 1;
+            self.segments.insert(id, Segment { bytes: SEGMENT_BYTES_MAX, pending: 0 });
+            self.current = None;
+            return;
+        };
         let (mut damaged_end, mut end) = (false, 0);
         self.segments.insert(id, Segment { bytes: bytes.len() as u64, pending: 0 });
         for found in Records::new(&bytes) {
@@ -129,7 +137,6 @@ impl Spool {
         } else {
             self.current = None;
         }
-        Ok(())
     }
 
     /// Writes the newest report of this run. The oldest segments make room for it.

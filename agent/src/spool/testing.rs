@@ -17,6 +17,8 @@ pub(crate) struct State {
     pub room: Option<usize>,
     pub no_truncate: bool,
     pub read_errors: usize,
+    /// A segment no byte of which can be read.
+    pub unreadable: Option<SegmentId>,
 }
 
 impl Memory {
@@ -43,6 +45,9 @@ impl Disk for Memory {
     }
 
     fn read(&mut self, segment: SegmentId, max: u64) -> io::Result<Vec<u8>> {
+        if self.with(|state| state.unreadable == Some(segment)) {
+            return Err(io::Error::other("a bad sector"));
+        }
         let file = self.with(|state| state.files.get(&segment).cloned());
         file.map(|bytes| bytes[..bytes.len().min(max as usize)].to_vec())
             .ok_or(io::ErrorKind::NotFound.into())

@@ -197,6 +197,24 @@ fn a_reading_error_is_tried_again_and_then_costs_one_report() {
 }
 
 #[test]
+fn a_segment_that_cannot_be_read_costs_its_reports_only() {
+    let open =
+        |disk: &Memory, boot| Spool::open(Box::new(disk.clone()), 4 * SEGMENT_BYTES_MAX, boot).unwrap();
+    for unreadable in 0..3 {
+        let disk = Memory::default();
+        // Three to a segment.
+        fill(&mut open(&disk, A), 0..9, FRAME_BYTES_MAX);
+        disk.with(|state| state.unreadable = Some(unreadable));
+        let mut spool = open(&disk, B);
+        assert_eq!((spool.len(), spool.take_damaged()), (6, 1), "{unreadable}");
+        spool.append(7, &frame(7, 50)).unwrap();
+        let left = (0..9).filter(|seq| seq / 3 != unreadable).map(|seq| format!("a{seq} "));
+        assert_eq!(drain(&mut spool), format!("{}b7", left.collect::<String>()), "{unreadable}");
+        assert!(disk.with(|state| !state.files.contains_key(&unreadable)), "it is deleted in its turn");
+    }
+}
+
+#[test]
 fn a_frame_of_any_other_file_is_not_taken_up() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("spool");
