@@ -3,6 +3,7 @@
 mod address;
 mod command;
 
+use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -104,11 +105,20 @@ impl fmt::Display for Faults {
 /// What the configuration is read from; tests put their own in.
 pub struct Sources<'a> {
     /// The command line, program name first.
-    pub args: &'a [std::ffi::OsString],
+    pub args: &'a [OsString],
     /// A variable of the environment.
-    pub variable: &'a dyn Fn(&str) -> Option<String>,
+    pub variable: &'a dyn Fn(&str) -> Option<OsString>,
     /// A file's text.
     pub read: &'a dyn Fn(&Path) -> std::io::Result<String>,
+}
+
+impl Sources<'_> {
+    /// A variable that is set; an empty one is how a compose file says "not set".
+    fn set(&self, name: &str, faults: &mut Vec<String>) -> Option<String> {
+        let value = (self.variable)(name).filter(|value| !value.is_empty())?;
+        let fault = |value| faults.push(format!("{name} must be UTF-8; it is {value:?}"));
+        value.into_string().map_err(fault).ok()
+    }
 }
 
 /// [`load`] from this process.
@@ -119,7 +129,7 @@ pub fn from_process() -> Result<Task, Faults> {
     let args: Vec<_> = std::env::args_os().collect();
     let sources = Sources {
         args: &args,
-        variable: &|name| std::env::var(name).ok(),
+        variable: &|name| std::env::var_os(name),
         read: &|path| std::fs::read_to_string(path),
     };
     let matches = command::command().try_get_matches_from(sources.args).unwrap_or_else(|error| error.exit());
@@ -153,8 +163,7 @@ fn load(matches: &ArgMatches, sources: &Sources<'_>) -> Result<Task, Faults> {
     for key in &KEYS {
         let flag = matches.get_one::<String>(key.name).map(|text| (text.clone(), Source::Flag(key.flag)));
         let variable = || {
-            // An empty variable is how a compose file says "not set".
-            let text = (sources.variable)(&key.variable()).filter(|text| !text.is_empty())?;
+            let text = sources.set(&key.variable(), &mut values.faults)?;
             Some((text, Source::Environment(key.variable())))
         };
         let filed = || file.get(key.name);
@@ -184,7 +193,7 @@ impl Filed {
 
 fn read_file(matches: &ArgMatches, sources: &Sources<'_>, faults: &mut Vec<String>) -> Filed {
     let named = matches.get_one::<String>("config").cloned();
-    let named = named.or_else(|| (sources.variable)(FILE_VARIABLE).filter(|path| !path.is_empty()));
+    let named = named.or_else(|| sources.set(FILE_VARIABLE, faults));
     let path = PathBuf::from(named.as_deref().unwrap_or(FILE));
     let text = match (sources.read)(&path) {
         Ok(text) => text,

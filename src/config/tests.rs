@@ -1,6 +1,5 @@
 //! What comes of flags, variables and files.
 
-use std::ffi::OsString;
 use std::io::{Error, ErrorKind};
 
 use super::command::command;
@@ -14,7 +13,7 @@ fn outcome(args: &str, variables: &[&str], file: Option<&str>) -> Result<Task, F
         args: &args,
         variable: &|name| {
             let mut pairs = variables.iter().filter_map(|variable| variable.split_once('='));
-            pairs.find(|(n, _)| *n == name).map(|(_, value)| value.to_string())
+            pairs.find(|(n, _)| *n == name).map(|(_, value)| value.into())
         },
         read: &|path| match file {
             Some(text) if path == Path::new(FILE) => Ok(text.to_string()),
@@ -82,6 +81,22 @@ fn all_faults_are_told_at_once() {
             "`log_level` (from OPENCLAW_WATCH_LOG_LEVEL) must be error, warn, info, debug or trace; it is \"loud\"",
         ],
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_no_text_is_a_fault_and_not_passed_over() {
+    let no_text: OsString = std::os::unix::ffi::OsStringExt::from_vec(b"/srv/\xff".to_vec());
+    for name in ["OPENCLAW_WATCH_DATA_DIR", "OPENCLAW_WATCH_CONFIG"] {
+        let sources = Sources {
+            args: &[],
+            variable: &|asked| (asked == name).then(|| no_text.clone()),
+            read: &|_| Err(Error::from(ErrorKind::NotFound)),
+        };
+        let matches = command().try_get_matches_from(["openclaw-watch"]).unwrap();
+        let fault = format!("{name} must be UTF-8; it is \"/srv/\\xFF\"");
+        assert_eq!(load(&matches, &sources).unwrap_err(), Faults(vec![fault]));
+    }
 }
 
 #[test]
