@@ -168,7 +168,7 @@ pub const KEYS: [Key; 25] = [
         flag: "limit-head-samples",
         value: "NUMBER",
         default: Some("4000000"),
-        help: "Samples in memory at which they are sealed into chunks, about 17 bytes each; reports are refused at three times as many",
+        help: "Samples in memory at which they are sealed into chunks, about 21 bytes each; reports are refused at three times as many",
     },
     Key {
         name: "limit_queue_reports",
