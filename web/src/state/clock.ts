@@ -1,6 +1,6 @@
 /** The server's clock, ticking once a second: ages and charts do not depend on how the browser's clock is set. */
 
-import { onScopeDispose, readonly, ref, type Ref } from 'vue';
+import { onScopeDispose, readonly, ref, watch, type Ref } from 'vue';
 
 /** A smaller difference is the network's delay, not a wrong clock. */
 const SKEW_MS_MIN = 2_000;
@@ -31,4 +31,18 @@ export function useNow(): Readonly<Ref<number>> {
     timer = null;
   });
   return readonly(now);
+}
+
+/** Milliseconds since it was started, by the tick of `useNow`; that a clock is set meanwhile does not count. */
+export function useStopwatch(): { elapsed_ms: Readonly<Ref<number>>; start: () => void } {
+  const elapsed_ms = ref(0);
+  let started_ms: number | null = null;
+  watch(useNow(), () => {
+    if (started_ms !== null) elapsed_ms.value = performance.now() - started_ms;
+  });
+  const start = (): void => {
+    started_ms = performance.now();
+    elapsed_ms.value = 0;
+  };
+  return { elapsed_ms: readonly(elapsed_ms), start };
 }
