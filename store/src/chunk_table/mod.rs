@@ -134,24 +134,7 @@ impl ChunkTable {
     /// Opens it.
     pub fn open(dir: &Path) -> Result<ChunkTable> {
         let db = FILE.open(dir)?;
-        let mut totals =
-            Tier::ALL.map(|tier| TierStats { tier, chunks: 0, bytes: 0, samples: 0, oldest_ms: None });
-        for total in &mut totals {
-            *total = db.query_row(
-                "SELECT count(*), coalesce(sum(length(blob)), 0), coalesce(sum(samples), 0), min(start_ms)
-                 FROM chunk WHERE tier = ?1",
-                [tier_number(total.tier)],
-                |row| {
-                    Ok(TierStats {
-                        tier: total.tier,
-                        chunks: row.get::<_, i64>(0)? as u64,
-                        bytes: row.get::<_, i64>(1)? as u64,
-                        samples: row.get::<_, i64>(2)? as u64,
-                        oldest_ms: row.get(3)?,
-                    })
-                },
-            )?;
-        }
+        let totals = totals(&db)?;
         let newest: i64 = db.query_row("SELECT coalesce(max(id), 0) FROM chunk", [], |row| row.get(0))?;
         Ok(ChunkTable {
             writer: Writer::new(db),
@@ -252,6 +235,29 @@ impl ChunkTable {
     }
 }
 
+/// What is in the table, by tier. In one pass: it looks at every row, since no index says how long a blob is.
+fn totals(db: &Connection) -> Result<[TierStats; 3]> {
+    let of_tier = |tier| {
+        let only = format!("FILTER (WHERE tier = {})", tier_number(tier));
+        format!(
+            "count(*) {only}, coalesce(sum(length(blob)) {only}, 0), coalesce(sum(samples) {only}, 0), min(start_ms) {only}"
+        )
+    };
+    let sql = format!("SELECT {} FROM chunk", Tier::ALL.map(of_tier).join(", "));
+    let mut totals =
+        Tier::ALL.map(|tier| TierStats { tier, chunks: 0, bytes: 0, samples: 0, oldest_ms: None });
+    db.query_row(&sql, [], |row| {
+        for (total, at) in totals.iter_mut().zip((0..).step_by(4)) {
+            total.chunks = row.get::<_, i64>(at)? as u64;
+            total.bytes = row.get::<_, i64>(at + 1)? as u64;
+            total.samples = row.get::<_, i64>(at + 2)? as u64;
+            total.oldest_ms = row.get(at + 3)?;
+        }
+        Ok(())
+    })?;
+    Ok(totals)
+}
+
 fn tier_number(tier: Tier) -> i64 {
     match tier {
         Tier::Raw => 0,
@@ -282,6 +288,36 @@ fn insert(db: &Connection, id: i64, chunk: &NewChunk) -> Result<()> {
 mod tests {
     use super::*;
     use crate::types::TimeRange;
+
+    #[test]
+    fn the_totals_are_found_again_when_it_is_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let table = ChunkTable::open(dir.path()).unwrap();
+        assert_eq!(table.tiers().iter().map(|total| total.oldest_ms).collect::<Vec<_>>(), [None; 3]);
+        let chunk = |tier, start_ms: i64, bytes| NewChunk {
+            stream: DeviceId(1),
+            tier,
+            start_ms,
+            last_ms: start_ms + 10,
+            rows: 2,
+            samples: 7,
+            blob: vec![0; bytes],
+        };
+        let chunks = vec![
+            chunk(Tier::Raw, 500, 5_000),
+            chunk(Tier::Raw, 300, 3),
+            chunk(Tier::Raw, 400, 1),
+            chunk(Tier::Hour, 200, 2_000),
+        ];
+        let sealed = Sealed { generation: 1, chunks, series: Vec::new() };
+        table.commit(&sealed, &Dictionary::default(), |_| true).unwrap();
+        let counted = table.tiers();
+        let of = |total: &TierStats| (total.chunks, total.bytes, total.samples, total.oldest_ms);
+        let expected = [(3, 5_004, 21, Some(300)), (0, 0, 0, None), (1, 2_000, 7, Some(200))];
+        assert_eq!(counted.iter().map(of).collect::<Vec<_>>(), expected);
+        drop(table);
+        assert_eq!(ChunkTable::open(dir.path()).unwrap().tiers(), counted);
+    }
 
     #[test]
     fn a_file_of_version_1_is_brought_forward_with_its_chunks() {
