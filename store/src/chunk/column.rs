@@ -1,6 +1,7 @@
 //! How the values of one column are written.
 
 use super::decimal::{self, Decimals};
+use super::head::{InHead, Reader};
 use super::integers::{self, Integers, Planned};
 use super::sequence::{Place, Source, Streams};
 use bincode::{Decode, Encode};
@@ -50,6 +51,31 @@ pub struct Exceptions {
     at: Integers,
     /// Their bits in total order.
     bits: Integers,
+}
+
+impl InHead for Values {
+    fn read(from: &mut Reader<'_>) -> Option<Values> {
+        Some(match from.u32()? {
+            0 => Values::Constant(from.u64()?),
+            1 => Values::Same(from.u32()?),
+            2 => Values::Like { column: from.u32()?, others: Box::new(Exceptions::read(from)?) },
+            3 => Values::Decimals { exponent: from.byte()?, mantissas: Integers::read(from)? },
+            4 => Values::NearDecimals {
+                exponent: from.byte()?,
+                mantissas: Integers::read(from)?,
+                corrections: Box::new(Integers::read(from)?),
+                exceptions: Box::new(Exceptions::read(from)?),
+            },
+            5 => Values::Bits(Integers::read(from)?),
+            _ => return None,
+        })
+    }
+}
+
+impl InHead for Exceptions {
+    fn read(from: &mut Reader<'_>) -> Option<Exceptions> {
+        Some(Exceptions { count: from.u32()?, at: Integers::read(from)?, bits: Integers::read(from)? })
+    }
 }
 
 /// Memory that choosing needs, used again for every column.

@@ -1,6 +1,7 @@
 //! A column of integers: a sequence as it stands, its runs, or the places of its few values in a list of them.
 
 use super::choose::{self, Plan};
+use super::head::{InHead, Reader};
 use super::sequence::{Place, Sequence, Source, Streams};
 use bincode::{Decode, Encode};
 
@@ -28,6 +29,18 @@ pub enum Integers {
         /// For each value where it stands in the list.
         places: Box<Sequence>,
     },
+}
+
+impl InHead for Integers {
+    fn read(from: &mut Reader<'_>) -> Option<Integers> {
+        let boxed = |from: &mut Reader<'_>| Sequence::read(from).map(Box::new);
+        Some(match from.u32()? {
+            0 => Integers::Direct(Sequence::read(from)?),
+            1 => Integers::Runs { runs: from.u32()?, values: boxed(from)?, lengths: boxed(from)? },
+            2 => Integers::Dictionary { entries: from.u32()?, list: boxed(from)?, places: boxed(from)? },
+            _ => return None,
+        })
+    }
 }
 
 /// A form that was chosen for some values, with what else must be written.

@@ -21,6 +21,7 @@ mod column;
 mod cost;
 mod decimal;
 mod divisor;
+mod head;
 mod header;
 mod integers;
 mod likeness;
@@ -127,6 +128,28 @@ struct StoredColumn {
     /// 0: every row. Otherwise the place among the presences, counted from 1.
     presence: u32,
     values: Values,
+}
+
+impl head::InHead for StoredColumn {
+    fn read(from: &mut head::Reader<'_>) -> Option<StoredColumn> {
+        const FIELDS: [Field; 8] = [
+            Field::Value,
+            Field::Count,
+            Field::Sum,
+            Field::Min,
+            Field::Max,
+            Field::First,
+            Field::Last,
+            Field::Increase,
+        ];
+        Some(StoredColumn {
+            metric_rise: from.u32()?,
+            field: *FIELDS.get(from.u32()? as usize)?,
+            kind: *[Kind::Gauge, Kind::Counter].get(from.u32()? as usize)?,
+            presence: from.u32()?,
+            values: Values::read(from)?,
+        })
+    }
 }
 
 /// Makes chunks; its memory serves again for the next.

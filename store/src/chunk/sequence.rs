@@ -5,6 +5,7 @@
 
 use super::bits::{self, BitWriter};
 use super::divisor::Divisor;
+use super::head::{InHead, Reader};
 use super::{planes, tokens};
 use bincode::{Decode, Encode};
 
@@ -43,6 +44,36 @@ pub enum Order {
     Steps(i64),
     /// `k₁` is given, then `kᵢ - kᵢ₋₁ = kᵢ₋₁ - kᵢ₋₂ + zigzag(uᵢ)`.
     Slopes(i64),
+}
+
+impl InHead for Sequence {
+    fn read(from: &mut Reader<'_>) -> Option<Sequence> {
+        Some(Sequence { base: from.i64()?, step: from.i64()?, form: Form::read(from)? })
+    }
+}
+
+impl InHead for Form {
+    fn read(from: &mut Reader<'_>) -> Option<Form> {
+        Some(match from.u32()? {
+            0 => Form::Line,
+            1 => Form::Tokens(Order::read(from)?),
+            2 => Form::Planes(Order::read(from)?, from.byte()?),
+            3 => Form::Plain,
+            _ => return None,
+        })
+    }
+}
+
+impl InHead for Order {
+    fn read(from: &mut Reader<'_>) -> Option<Order> {
+        Some(match from.u32()? {
+            0 => Order::Values,
+            1 => Order::Rises(from.i64()?),
+            2 => Order::Steps(from.i64()?),
+            3 => Order::Slopes(from.i64()?),
+            _ => return None,
+        })
+    }
 }
 
 /// Where reading stands in the two streams of a chunk.

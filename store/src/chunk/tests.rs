@@ -191,6 +191,20 @@ proptest! {
     }
 
     #[test]
+    fn a_column_of_a_head_is_read_as_bincode_reads_it(
+        bytes in many(prop_oneof![8 => 0u8..6, 1 => 248u8..=255, 1 => any::<u8>()], 0..80)
+    ) {
+        let told = |column: StoredColumn| {
+            (column.metric_rise, column.field, column.kind, column.presence, column.values)
+        };
+        let expected: Option<(StoredColumn, usize)> =
+            bincode::decode_from_slice(&bytes, bincode::config::standard()).ok();
+        let mut reader = head::Reader::new(&bytes, 0);
+        let found = <StoredColumn as head::InHead>::read(&mut reader).map(|column| (told(column), reader.at()));
+        prop_assert_eq!(found, expected.map(|(column, used)| (told(column), used)));
+    }
+
+    #[test]
     fn a_body_with_changed_bytes_never_panics(
         (t, columns) in any_rows(), changes in many((any::<Index>(), any::<u8>()), 1..4)
     ) {
