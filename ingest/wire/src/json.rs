@@ -20,7 +20,7 @@ mod print;
 mod raw;
 
 pub use print::{to_json, to_json_pretty};
-use raw::{array, fields, object, value};
+use raw::{Row, array, fields, object, value};
 
 /// The code of a [`Fault`] about a row that has no usable time.
 pub const FAULT_TIME: &str = "invalid_time";
@@ -211,7 +211,7 @@ fn parse_rows(
         match parse_row(raw) {
             Ok((t_ms, values)) => {
                 let kind = |name: &str| if counters.contains(name) { Kind::Counter } else { Kind::Gauge };
-                builder.push(t_ms, values.iter().map(|(name, value)| (&**name, kind(name), *value)));
+                builder.push_of(t_ms, values.iter().map(|(name, value)| (&**name, *value)), kind);
                 check_count("rows: different metrics", builder.columns(), COLUMNS_MAX)?;
                 check_count("rows times metrics", builder.columns() * rows.len(), CELLS_MAX)?;
             }
@@ -221,9 +221,15 @@ fn parse_rows(
     Ok(builder.finish())
 }
 
-type Row<'a> = (i64, Vec<(Cow<'a, str>, f64)>);
-
 fn parse_row(raw: &RawValue) -> Result<Row<'_>, Fault> {
+    // Mostly there is nothing to say about a row: then it is read once, not once for each level.
+    match raw::plain_row(raw, COLUMNS_MAX, NAME_BYTES_MAX) {
+        Some(row) => Ok(row),
+        None => parse_parts(raw),
+    }
+}
+
+fn parse_parts(raw: &RawValue) -> Result<Row<'_>, Fault> {
     let fault = |field: Option<&str>, code: &str, message: String| Fault {
         row: None,
         field: field.map(shorten),

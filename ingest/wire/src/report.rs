@@ -245,10 +245,26 @@ impl RowsBuilder {
 
     /// Adds a row. Of a name that comes twice the last value counts; of a metric's kinds the first.
     pub fn push<'a>(&mut self, t_ms: i64, values: impl IntoIterator<Item = (&'a str, Kind, f64)>) {
+        self.add(t_ms, values.into_iter().map(|(name, kind, value)| (name, value, move || kind)));
+    }
+
+    /// The same where a metric's kind is asked when its name comes first.
+    pub fn push_of<'a>(
+        &mut self,
+        t_ms: i64,
+        values: impl IntoIterator<Item = (&'a str, f64)>,
+        kind: impl Fn(&str) -> Kind,
+    ) {
+        self.add(t_ms, values.into_iter().map(|(name, value)| (name, value, || kind(name))));
+    }
+
+    fn add<'a, K: FnOnce() -> Kind>(&mut self, t_ms: i64, values: impl Iterator<Item = (&'a str, f64, K)>) {
         let row = self.rows.t_ms.len();
         self.rows.t_ms.push(t_ms);
-        for (name, kind, value) in values {
-            let at = self.column(name, kind);
+        for (place, (name, value, kind)) in values.enumerate() {
+            // Mostly each row says the same metrics in the same order.
+            let is_there = self.rows.columns.get(place).is_some_and(|column| column.name == name);
+            let at = if is_there { place } else { self.column(name, kind) };
             let column = &mut self.rows.columns[at];
             column.values.resize(row + 1, 0.0);
             column.values[row] = value;
@@ -257,7 +273,7 @@ impl RowsBuilder {
         }
     }
 
-    fn column(&mut self, name: &str, kind: Kind) -> usize {
+    fn column(&mut self, name: &str, kind: impl FnOnce() -> Kind) -> usize {
         if let Some(&at) = self.columns.get(name) {
             return at;
         }
@@ -265,7 +281,7 @@ impl RowsBuilder {
         self.columns.insert(name.to_string(), at);
         self.rows.columns.push(Column {
             name: name.to_string(),
-            kind,
+            kind: kind(),
             values: Vec::new(),
             present: Presence::All,
         });

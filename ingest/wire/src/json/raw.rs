@@ -6,7 +6,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::value::RawValue;
 
 use super::JsonError;
@@ -58,6 +60,16 @@ pub fn time(raw: &RawValue) -> Option<i64> {
     }
     let time = serde_json::from_str::<f64>(raw.get()).ok()?;
     (time.abs() <= EXACT_MAX).then_some(time.floor() as i64)
+}
+
+/// A row's time, and its values by name.
+pub type Row<'a> = (i64, Vec<(Cow<'a, str>, f64)>);
+
+/// A row read in one go; `None` where anything about it is unusual, which must be looked at part by part.
+pub fn plain_row(raw: &RawValue, values_max: usize, name_bytes_max: usize) -> Option<Row<'_>> {
+    PlainRow { values_max, name_bytes_max }
+        .deserialize(&mut serde_json::Deserializer::from_str(raw.get()))
+        .ok()
 }
 
 /// What an error says, without a position: those of parts count from the part's start.
@@ -187,6 +199,69 @@ impl<'de> Visitor<'de> for Entries {
             len += 1;
         }
         Ok((found, len))
+    }
+}
+
+struct PlainRow {
+    values_max: usize,
+    name_bytes_max: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for PlainRow {
+    type Value = Row<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Self::Value, D::Error> {
+        input.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for PlainRow {
+    type Value = Row<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a row")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let unusual = || A::Error::custom("not a plain row");
+        let (mut t_ms, mut values) = (None, None);
+        while let Some(Key(key)) = map.next_key()? {
+            match &*key {
+                "t_ms" if t_ms.is_none() => t_ms = Some(map.next_value()?),
+                "v" if values.is_none() => values = Some(map.next_value_seed(PlainValues(&self))?),
+                _ => return Err(unusual()),
+            }
+        }
+        t_ms.zip(values).ok_or_else(unusual)
+    }
+}
+
+struct PlainValues<'a>(&'a PlainRow);
+
+impl<'de> DeserializeSeed<'de> for PlainValues<'_> {
+    type Value = Vec<(Cow<'de, str>, f64)>;
+
+    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Self::Value, D::Error> {
+        input.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for PlainValues<'_> {
+    type Value = Vec<(Cow<'de, str>, f64)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of numbers")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some((Key(name), value)) = map.next_entry()? {
+            if values.len() == self.0.values_max || name.len() > self.0.name_bytes_max {
+                return Err(A::Error::custom("not a plain row"));
+            }
+            values.push((name, value));
+        }
+        Ok(values)
     }
 }
 

@@ -219,6 +219,29 @@ proptest! {
     }
 
     #[test]
+    fn a_row_read_in_one_go_is_the_row_read_part_by_part(
+        fields in proptest::collection::vec(proptest::sample::select(vec![
+            r#""t_ms":5"#, r#""t_ms":-6"#, r#""t_ms":5.5"#, r#""t_ms":null"#, r#""v":{}"#, r#""v":{"a":1,"b":-0.0}"#,
+            r#""v":{"a":1,"a":2.5e300}"#, r#""v":null"#, r#""v":{"a":null}"#, r#""v":{"a":1e999}"#, r#""v":[1]"#,
+            r#""x":[{"v":1}]"#, r#""\u0076":{"\u0062":18446744073709551616}"#,
+        ]), 0..4),
+    ) {
+        let text = format!("{{{}}}", fields.join(", "));
+        let raw: &RawValue = serde_json::from_str(&text).unwrap();
+        if let Some((t_ms, values)) = raw::plain_row(raw, 1, 100) {
+            prop_assert!(values.len() <= 1);
+            prop_assert_eq!(parse_parts(raw), Ok((t_ms, values)));
+        }
+        if let Some((t_ms, values)) = raw::plain_row(raw, 9, 1) {
+            let bits = |values: Vec<(Cow<'_, str>, f64)>| -> Vec<(String, u64)> {
+                values.into_iter().map(|(name, v)| (name.into_owned(), v.to_bits())).collect()
+            };
+            let parts = parse_parts(raw).map(|(t_ms, values)| (t_ms, bits(values)));
+            prop_assert_eq!(parts, Ok((t_ms, bits(values))));
+        }
+    }
+
+    #[test]
     fn no_text_panics(text in r#"([\[\]{},:"\\ ]|NaN|-|"rows"|"t_ms"|"v"|"logs"|"agent"|null|1|1e9|x|é){0,40}"#) {
         let _ = parse(text.as_bytes());
     }
