@@ -49,27 +49,27 @@ pub struct Costs {
 
 /// As `openclaw-watch plan --calibrate` measured it, see [`MEASURED_ON`].
 pub const MEASURED: Costs = Costs {
-    commit_cpu_us: 283.0,
-    report_cpu_us: 22.1,
-    sample_cpu_ns: 267.0,
-    seal_sample_cpu_ns: 68.5,
-    seal_series_cpu_us: 59.4,
-    commits_per_s: 296.0,
-    raw_bytes: [0.403, 0.562, 0.711],
-    five_minutes_bytes: [4.39, 0.708],
-    hour_bytes: [5.49, 4.42],
-    tail_report_bytes: 234.0,
-    tail_sample_bytes: 5.82,
-    head_sample_bytes: 21.0,
-    series_bytes: 523.0,
-    base_bytes: 12.3e6,
+    commit_cpu_us: 471.0,
+    report_cpu_us: 21.6,
+    sample_cpu_ns: 228.0,
+    seal_sample_cpu_ns: 40.9,
+    seal_series_cpu_us: 44.0,
+    commits_per_s: 295.0,
+    raw_bytes: [0.402, 0.560, 0.716],
+    five_minutes_bytes: [4.39, 0.706],
+    hour_bytes: [5.61, 4.44],
+    tail_report_bytes: 271.0,
+    tail_sample_bytes: 5.70,
+    head_sample_bytes: 20.5,
+    series_bytes: 517.0,
+    base_bytes: 12.7e6,
     report_in_bytes: 372.0,
     sample_in_bytes: 5.74,
     report_out_bytes: 249.0,
 };
 
 /// Where and when: the median of three runs.
-pub const MEASURED_ON: &str = "two Intel Xeon cores and an ext4 disk, November 2026";
+pub const MEASURED_ON: &str = "two AMD EPYC cores and an ext4 disk, November 2026";
 
 /// Costs and where they come from.
 #[derive(Debug, Clone, PartialEq)]
