@@ -16,8 +16,9 @@ use crate::verify::Found;
 const STOP_MAX: Duration = Duration::from_secs(10);
 /// Memory of a calm hour may grow by this share of what it is: more is a leak.
 const GROWTH_MAX: f64 = 0.5;
-/// Less than this is the noise of caches that fill, whatever an hour of it would be.
-const GROWTH_NOISE_BYTES: f64 = (8 << 20) as f64;
+/// Less than this may be the server's cache of unpacked chunks, which may hold so much and is not full for the first half
+/// hour after a start, whatever an hour of it would be. A leak that is slower than that shows in a longer run.
+const GROWTH_NOISE_BYTES: f64 = (32 << 20) as f64;
 /// Bytes of a sealed sample with its rollups at most: such data takes about 1 in chunks of hours, more in the small ones
 /// that a short run makes.
 const SAMPLE_BYTES_MAX: f64 = 4.0;
