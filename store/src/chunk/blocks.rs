@@ -7,7 +7,7 @@ use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective::{ZSTD_e_end, ZSTD_e_flush};
 use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, InBuffer, OutBuffer, ResetDirective};
 
 /// The level that looks for matches with one table of hashes. What it misses is 0.1 % of the bytes of rollups and nothing
-/// of raw chunks; level 3 made merging an eighth slower.
+/// of raw chunks; level 3 made merging a tenth slower.
 const LEVEL: i32 = 1;
 /// Tokens are noise: matches of 3 to 5 bytes cost more than the bytes.
 const MATCH_BYTES_MIN: u32 = 7;

@@ -97,6 +97,7 @@ pub fn raw_bits_of(symbols: &[u8]) -> Option<usize> {
     }
     // What `WIDTHS` says, as arithmetic that is done for many symbols at once; so many fit 16 bits.
     const BLOCK: usize = 512;
+    const _: () = assert!(BLOCK * (u8::MAX as usize / 2 - 5) <= u16::MAX as usize);
     let width = |symbol: u8| if u64::from(symbol) < SMALL { 0 } else { (symbol - 10) / 2 };
     let bits_of = |block: &[u8]| block.iter().map(|&symbol| u16::from(width(symbol))).sum::<u16>();
     let is_all = usize::from(largest) < TOKENS;
@@ -159,6 +160,17 @@ mod tests {
     fn tokens_ascend_with_the_numbers() {
         let numbers = [0, 1, 15, 16, 23, 24, 31, 32, 47, 48, 1 << 32, u64::MAX];
         assert_eq!(numbers.map(token), [0, 1, 15, 16, 16, 17, 17, 18, 18, 19, 72, 135]);
+    }
+
+    #[test]
+    fn the_raw_bits_of_many_tokens_are_those_of_each() {
+        let symbols: Vec<u8> = (0..5_000).map(|i| (i * i % TOKENS) as u8).collect();
+        let each = symbols.iter().map(|&symbol| usize::from(WIDTHS[usize::from(symbol)]));
+        assert_eq!(raw_bits_of(&symbols), Some(each.sum()));
+        assert_eq!(raw_bits_of(&[u8::MAX; 5_000]), None);
+        // As many as there can be in a block, each as wide as can be.
+        let widest = [TOKENS as u8 - 1; 1_024];
+        assert_eq!(raw_bits_of(&widest), Some(1_024 * usize::from(WIDTHS[TOKENS - 1])));
     }
 
     #[test]

@@ -312,25 +312,14 @@ fn blob<'a>(row: &'a rusqlite::Row<'_>, column: usize) -> Result<&'a [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::Batch;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     /// A tail with a group of generation 1 and so many of generation 2.
     fn tail(dir: &Path, waiting: u32) -> Tail {
         let mut tail = Tail::open(dir, 0).unwrap();
-        let batch = StoredBatch {
-            device: DeviceId(1),
-            received_ms: 7,
-            origin: None,
-            interval_ms: None,
-            agent_version: None,
-            facts: Vec::new(),
-            states: Vec::new(),
-            t_ms: Vec::new(),
-            columns: Vec::new(),
-            usage: Vec::new(),
-            logs: Vec::new(),
-        };
+        let batch = StoredBatch::of(Batch::new(DeviceId(1), 7), |_| None);
         for number in 0..=waiting {
             tail.append(
                 1 + i64::from(number > 0),
